@@ -1,0 +1,1 @@
+"""Datasets: one reader per annotation format, each a function from files to a `Dataset`."""
