@@ -1,0 +1,1 @@
+"""Scores: detection AP, agreement of two sets of boxes, error between arrays."""
