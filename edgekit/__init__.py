@@ -1,0 +1,32 @@
+"""edgekit: quantise a drone detector, ship it as one file, fly it in real time, account for every millisecond.
+
+    import edgekit
+
+    with edgekit.open("student.ekb") as detector:
+        detections = detector(frame_bgr)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from edgekit.detections import Detections
+from edgekit.errors import EdgekitError
+from edgekit.frames import Frame
+
+if TYPE_CHECKING:
+    from edgekit.runtime.detector import Detector
+
+__all__ = ["Detections", "EdgekitError", "Frame", "__version__", "open"]
+
+__version__ = "0.1.0"
+
+
+def open(bundle: str, **options: Any) -> "Detector":
+    """Open a bundle for inference; see `edgekit.runtime.detector.open_detector` for the options.
+
+    Raises:
+        BundleError: the file is not a whole bundle.
+        BackendError: no inference library here runs any of its lowerings.
+    """
+    from edgekit.runtime.detector import open_detector
+
+    return open_detector(bundle, **options)

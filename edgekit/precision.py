@@ -1,0 +1,186 @@
+"""The integer arithmetic of edgekit, in NumPy: the oracle that every other implementation is tested against.
+
+Canonical semantics: symmetric, zero point 0, round half to even, weights per output channel.
+
+    q = clip(round_half_even(x / scale), qmin, qmax)        x ~ q * scale
+    signed:   qmin = -(2^(bits-1) - 1), qmax = 2^(bits-1) - 1     (narrow: -127..127, never -128)
+    unsigned: qmin = 0,                 qmax = 2^bits - 1
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class QuantSpec:
+    """How one tensor is written in integers.
+
+    Attributes:
+        bits: 1 to 8.
+        signed: False only for tensors that are never negative.
+        granularity: "tensor" (one scale) or "channel" (one for each index of `axis`).
+        axis: the channel axis, where granularity is "channel".
+        scale: the step, one value or one a channel, each > 0.
+        clip: (low, high) in real units, where the values must be clipped before they are rounded; else None.
+        source: what chose the scale: "ptq:minmax", "ptq:entropy", "qat", …
+    """
+
+    bits: int
+    scale: Tuple[float, ...]
+    signed: bool = True
+    granularity: str = "tensor"
+    axis: int = 0
+    clip: Optional[Tuple[float, float]] = None
+    source: str = "ptq"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 8:
+            raise ValueError("bits is 1 to 8, got {}".format(self.bits))
+        if self.granularity not in ("tensor", "channel"):
+            raise ValueError("granularity is 'tensor' or 'channel', got {!r}".format(self.granularity))
+        if self.granularity == "tensor" and len(self.scale) != 1:
+            raise ValueError("a per-tensor spec has one scale, got {}".format(len(self.scale)))
+        if not self.scale or not all(0 < s < float("inf") for s in self.scale):
+            raise ValueError("every scale is finite and > 0")
+
+    @property
+    def qmin(self) -> int:
+        """The smallest code."""
+        return -self.qmax if self.signed else 0
+
+    @property
+    def qmax(self) -> int:
+        """The largest code."""
+        if self.bits == 1 and self.signed:
+            return 1
+        return 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1
+
+    def scale_array(self, ndim: int) -> np.ndarray:
+        """The scales as float32, shaped to broadcast against a tensor of `ndim` dimensions."""
+        scale = np.asarray(self.scale, dtype=np.float32)
+        if self.granularity == "tensor":
+            return scale.reshape(())
+        shape = [1] * ndim
+        shape[self.axis] = len(scale)
+        return scale.reshape(shape)
+
+    def to_json(self) -> Dict[str, Any]:
+        """A plain dict; `from_json` gives the same spec back, bit for bit."""
+        return {
+            "bits": self.bits,
+            "signed": self.signed,
+            "granularity": self.granularity,
+            "axis": self.axis,
+            "scale": list(self.scale),
+            "clip": None if self.clip is None else list(self.clip),
+            "source": self.source,
+        }
+
+    @classmethod
+    def from_json(cls, value: Dict[str, Any]) -> "QuantSpec":
+        """The spec that `to_json` wrote."""
+        clip = value["clip"]
+        return cls(
+            bits=value["bits"],
+            scale=tuple(value["scale"]),
+            signed=value["signed"],
+            granularity=value["granularity"],
+            axis=value["axis"],
+            clip=None if clip is None else (clip[0], clip[1]),
+            source=value["source"],
+        )
+
+
+@dataclass(frozen=True)
+class QuantPlan:
+    """Which layers and tensors are integers, and how; what search returns, a checkpoint stores, an exporter reads.
+
+    Attributes:
+        weights: layer name -> spec of its weight tensor.
+        activations: tensor name -> spec.
+        excluded: layer name -> why it stays in float.
+    """
+
+    weights: Dict[str, QuantSpec] = field(default_factory=dict)
+    activations: Dict[str, QuantSpec] = field(default_factory=dict)
+    excluded: Dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> Dict[str, Any]:
+        """A plain dict; `from_json` gives the same plan back."""
+        return {
+            "weights": {name: spec.to_json() for name, spec in self.weights.items()},
+            "activations": {name: spec.to_json() for name, spec in self.activations.items()},
+            "excluded": dict(self.excluded),
+        }
+
+    @classmethod
+    def from_json(cls, value: Dict[str, Any]) -> "QuantPlan":
+        """The plan that `to_json` wrote."""
+        return cls(
+            weights={name: QuantSpec.from_json(spec) for name, spec in value["weights"].items()},
+            activations={name: QuantSpec.from_json(spec) for name, spec in value["activations"].items()},
+            excluded=dict(value["excluded"]),
+        )
+
+
+def quantize(x: np.ndarray, spec: QuantSpec) -> np.ndarray:
+    """Codes of `x`: int8 where the spec is signed, uint8 where not, the shape of `x`."""
+    scaled = np.asarray(x, dtype=np.float32)
+    if spec.clip is not None:
+        scaled = np.clip(scaled, np.float32(spec.clip[0]), np.float32(spec.clip[1]))
+    scaled = scaled / spec.scale_array(scaled.ndim)
+    if spec.bits == 1 and spec.signed:
+        return np.where(scaled >= 0, 1, -1).astype(np.int8)
+    codes = np.clip(np.rint(scaled), spec.qmin, spec.qmax)
+    return codes.astype(np.int8 if spec.signed else np.uint8)
+
+
+def dequantize(codes: np.ndarray, spec: QuantSpec) -> np.ndarray:
+    """Float32 values of `codes`, the same shape."""
+    return codes.astype(np.float32) * spec.scale_array(codes.ndim)
+
+
+def fake_quantize(x: np.ndarray, spec: QuantSpec) -> np.ndarray:
+    """`x` as it comes back from the integers: float32, the same shape."""
+    return dequantize(quantize(x, spec), spec)
+
+
+def narrow_codes(codes: np.ndarray) -> np.ndarray:
+    """8-bit weight codes on the 7-bit grid (-63..63), for x86 without VNNI; their scale is 127/63 times as large.
+
+    There u8 x s8 products are summed in pairs as int16 and saturate at full range; at 7 bits they cannot.
+    """
+    return np.rint(codes.astype(np.float32) * np.float32(63.0 / 127.0)).astype(np.int8)
+
+
+def pack_bits(codes: np.ndarray, bits: int) -> bytes:
+    """Codes (any shape, C order) at `bits` each, most significant bit first, padded to a whole byte at the end.
+
+    Signed codes are stored in two's complement of `bits` bits; binary (1 bit) -1 is stored as 0 and +1 as 1.
+    """
+    flat = np.ascontiguousarray(codes).reshape(-1)
+    if bits == 8:
+        return flat.astype(np.int8 if flat.dtype == np.int8 else np.uint8).tobytes()
+    unsigned = (flat > 0).astype(np.uint8) if bits == 1 else (flat.astype(np.int16) & (2**bits - 1)).astype(np.uint8)
+    table = np.unpackbits(unsigned[:, None], axis=1)[:, 8 - bits :]
+    return np.packbits(table.reshape(-1)).tobytes()
+
+
+def unpack_bits(data: bytes, bits: int, count: int, signed: bool = True) -> np.ndarray:
+    """The `count` codes (count,) that `pack_bits` wrote: int8 if signed, else uint8."""
+    need = (count * bits + 7) // 8
+    if len(data) != need:
+        raise ValueError("{} codes of {} bits take {} bytes, got {}".format(count, bits, need, len(data)))
+    raw = np.frombuffer(data, dtype=np.uint8)
+    if bits == 8:
+        return raw.view(np.int8).copy() if signed else raw.copy()
+    table = np.unpackbits(raw)[: count * bits].reshape(count, bits)
+    value = np.packbits(table, axis=1).reshape(-1) >> (8 - bits)
+    if not signed:
+        return value
+    if bits == 1:
+        return np.where(value > 0, 1, -1).astype(np.int8)
+    wide = value.astype(np.int16)
+    return np.where(wide >= 2 ** (bits - 1), wide - 2**bits, wide).astype(np.int8)

@@ -1,0 +1,22 @@
+import os
+
+import pytest
+
+
+def _reference_folder():
+    named = os.environ.get("EDGEKIT_REFERENCE_DATA")
+    if named:
+        return named
+    checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return os.path.join(os.path.dirname(checkout), "shared", "data")
+
+
+@pytest.fixture(scope="session")
+def reference_data():
+    """Folder of real images, labels and weights that cannot be redistributed; the test skips without it."""
+    import pathlib
+
+    folder = pathlib.Path(_reference_folder())
+    if not folder.is_dir():
+        pytest.skip("no reference data: set EDGEKIT_REFERENCE_DATA to its folder (docs/testing.md)")
+    return folder
