@@ -1,9 +1,9 @@
 """edgekit: quantise a drone detector, ship it as one file, fly it in real time, account for every millisecond.
 
-    import edgekit
+import edgekit
 
-    with edgekit.open("student.ekb") as detector:
-        detections = detector(frame_bgr)
+with edgekit.open("student.ekb") as detector:
+    detections = detector(frame_bgr)
 """
 
 from typing import TYPE_CHECKING, Any

@@ -54,9 +54,7 @@ def storage_errors(path: PathLike) -> Iterator[None]:
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EPERM):
             raise StorageError(
-                "cannot write {}: {}; choose a folder that exists and can be written".format(
-                    path, error.strerror
-                )
+                "cannot write {}: {}; choose a folder that exists and can be written".format(path, error.strerror)
             ) from error
         raise
 

@@ -18,7 +18,5 @@ class TensorSpec:
         """Raise `ValueError` unless `value` has this shape and type."""
         if tuple(value.shape) != self.shape or value.dtype != np.dtype(self.dtype):
             raise ValueError(
-                "{} takes {} {}, got {} {}".format(
-                    self.name, self.dtype, self.shape, value.dtype, tuple(value.shape)
-                )
+                "{} takes {} {}, got {} {}".format(self.name, self.dtype, self.shape, value.dtype, tuple(value.shape))
             )
