@@ -1,0 +1,1 @@
+"""ONNX to ONNX: canonical graphs, calibration, quantisation plans, lowerings."""
