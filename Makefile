@@ -1,0 +1,52 @@
+# `make demo` and `make test` do all their own set-up; nothing is installed outside this folder.
+
+PYTHON := $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.10,$(if $(shell $(name) -c pass 2>/dev/null && echo yes),$(name))))
+PIP := -m pip --disable-pip-version-check install --quiet
+DEMO := $(if $(wildcard .venv/.complete),.venv,.venv-demo)
+OUT := out/demo
+
+.PHONY: help venv test slow demo lint device-test clean
+
+help:
+	@echo "make demo         quantise the shipped student, fly it over a rendered flight, bench it (no torch)"
+	@echo "make test         the test suite, in .venv/"
+	@echo "make slow         the slow tests as well"
+	@echo "make lint         ruff, mypy, the import contract"
+	@echo "make device-test  the device side on every Python of the JetPacks that is found"
+	@echo "make clean        remove what the above made"
+
+venv: .venv/.complete
+
+.venv/.complete: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no python3.10 to python3.13 found; install one"; exit 2; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) -c constraints.txt torch==2.13.0
+	.venv/bin/python $(PIP) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv-demo/.complete: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no python3.10 to python3.13 found; install one"; exit 2; }
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python $(PIP) -c constraints.txt -e '.[ort,export]'
+	@touch $@
+
+test: venv
+	.venv/bin/python -m pytest
+
+slow: venv
+	.venv/bin/python -m pytest -m "slow or not slow"
+
+lint: venv
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+device-test:
+	tests/device_test.sh
+
+demo: $(DEMO)/.complete
+	PATH="$(CURDIR)/$(DEMO)/bin:$$PATH" sh demo/demo.sh $(OUT)
+
+clean:
+	rm -rf .venv .venv-demo .venv-py* out build dist *.egg-info

@@ -1,0 +1,117 @@
+import json
+
+import numpy as np
+import pytest
+
+from edgekit.precision import (
+    QuantPlan,
+    QuantSpec,
+    dequantize,
+    fake_quantize,
+    narrow_codes,
+    pack_bits,
+    quantize,
+    unpack_bits,
+)
+
+ODD_SIZES = [1, 63, 64, 65]
+
+
+@pytest.mark.parametrize("size", ODD_SIZES)
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_packed_codes_come_back(bits, signed, size):
+    spec = QuantSpec(bits, (1.0,), signed=signed)
+    rng = np.random.RandomState(bits)
+    codes = rng.randint(spec.qmin, spec.qmax + 1, size).astype(np.int8 if signed else np.uint8)
+    if bits == 1 and signed:
+        codes = np.where(codes > 0, 1, -1).astype(np.int8)
+    packed = pack_bits(codes, bits)
+    assert len(packed) == (size * bits + 7) // 8
+    back = unpack_bits(packed, bits, size, signed)
+    np.testing.assert_array_equal(back, codes)
+    assert back.dtype == codes.dtype
+
+
+def test_packing_is_most_significant_bit_first():
+    assert pack_bits(np.int8([1, -1, 3]), 4) == bytes([0x1F, 0x30])
+
+
+def test_unpacking_the_wrong_length_says_so():
+    with pytest.raises(ValueError, match="5 codes of 3 bits take 2 bytes, got 3"):
+        unpack_bits(b"abc", 3, 5)
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_codes_stay_in_the_symmetric_range(bits):
+    spec = QuantSpec(bits, (0.1,))
+    codes = quantize(np.linspace(-100, 100, 65), spec)
+    assert codes.min() == -(2 ** (bits - 1) - 1)
+    assert codes.max() == 2 ** (bits - 1) - 1
+
+
+def test_rounding_is_half_to_even():
+    codes = quantize(np.float32([0.5, 1.5, 2.5, -0.5, -1.5, -2.5]), QuantSpec(8, (1.0,)))
+    np.testing.assert_array_equal(codes, [0, 2, 2, 0, -2, -2])
+
+
+def test_unsigned_codes_never_go_below_zero():
+    codes = quantize(np.float32([-1, 0, 300]), QuantSpec(8, (1.0,), signed=False))
+    np.testing.assert_array_equal(codes, [0, 0, 255])
+    assert codes.dtype == np.uint8
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_channel_scale_applies_along_its_axis(axis):
+    x = np.ones((3, 3), np.float32)
+    back = fake_quantize(x, QuantSpec(8, (0.3, 0.4, 0.9), granularity="channel", axis=axis))
+    line = back[:, 0] if axis == 0 else back[0]
+    np.testing.assert_allclose(line, [0.9, 0.8, 0.9], rtol=1e-6)
+
+
+def test_a_clip_is_applied_before_rounding():
+    spec = QuantSpec(8, (1.0,), clip=(-2.0, 3.0))
+    np.testing.assert_array_equal(quantize(np.float32([-9, 9]), spec), [-2, 3])
+
+
+def test_one_bit_is_the_sign():
+    spec = QuantSpec(1, (0.5,))
+    np.testing.assert_array_equal(fake_quantize(np.float32([-3, 0, 0.2]), spec), [-0.5, 0.5, 0.5])
+
+
+def test_narrow_codes_fit_seven_bits_and_stay_close():
+    codes = np.arange(-127, 128).astype(np.int8)
+    narrow = narrow_codes(codes)
+    assert np.abs(narrow).max() == 63
+    error = narrow.astype(np.float32) * np.float32(127 / 63) - codes
+    assert np.abs(error).max() <= 127 / 63 / 2 + 1e-4
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"bits": 9, "scale": (1.0,)}, "1 to 8"),
+        ({"bits": 8, "scale": ()}, "one scale"),
+        ({"bits": 8, "scale": (0.0,)}, "> 0"),
+        ({"bits": 8, "scale": (float("nan"),)}, "> 0"),
+        ({"bits": 8, "scale": (1.0, 2.0)}, "one scale"),
+        ({"bits": 8, "scale": (1.0,), "granularity": "row"}, "granularity"),
+    ],
+)
+def test_a_spec_that_cannot_be_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        QuantSpec(**fields)
+
+
+def test_a_plan_survives_json_bit_for_bit():
+    plan = QuantPlan(
+        weights={"conv1": QuantSpec(4, (0.1, 1 / 3), granularity="channel", source="ptq:mse")},
+        activations={"t": QuantSpec(8, (0.07,), clip=(-1.0, 2.0))},
+        excluded={"stem": "sensitive"},
+    )
+    assert QuantPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_dequantize_undoes_scale_only():
+    spec = QuantSpec(8, (0.25,))
+    np.testing.assert_array_equal(dequantize(np.int8([-4, 8]), spec), [-1.0, 2.0])
