@@ -1,6 +1,6 @@
-"""From the network's raw outputs to boxes: one decoder a head family, then suppression, then the frame's pixels.
+"""From the network's raw outputs to boxes of the frame: a decoder for each head family, then suppression.
 
-Candidates are filtered by score *before* their boxes are computed: of thousands of anchors a few dozen remain.
+Candidates are filtered by score *before* their boxes are computed: of thousands, a few dozen remain.
 
 Families (H x W input, strides 8, 16, 32 by default; anchors run row by row, finest stride first):
 
@@ -75,9 +75,7 @@ class DecodeSpec:
         return cls(**plain)
 
 
-def decode(
-    outputs: Sequence[np.ndarray], spec: DecodeSpec, size_hw: Tuple[int, int], conf: float
-) -> Candidates:
+def decode(outputs: Sequence[np.ndarray], spec: DecodeSpec, size_hw: Tuple[int, int], conf: float) -> Candidates:
     """Boxes of at least `conf`, before suppression.
 
     Args:
@@ -124,13 +122,9 @@ def postprocess(
     return Detections(letterbox.to_original(xyxy[kept]), score[kept], class_id[kept])
 
 
-def grid(size_hw: Tuple[int, int], strides: Tuple[int, ...]) -> Tuple[np.ndarray, np.ndarray]:
-    """Cell indices (N, 2) as gx, gy and the stride (N, 1) of every anchor, float32; cached, do not write."""
-    return _grid(size_hw, strides)
-
-
 @functools.lru_cache(maxsize=16)
 def _grid(size_hw: Tuple[int, int], strides: Tuple[int, ...]) -> Tuple[np.ndarray, np.ndarray]:
+    """Column and row (N, 2) and stride (N, 1) of every cell, float32; shared by all callers, so never written."""
     cells, steps = [], []
     for stride in strides:
         rows, columns = -(-size_hw[0] // stride), -(-size_hw[1] // stride)
@@ -140,10 +134,8 @@ def _grid(size_hw: Tuple[int, int], strides: Tuple[int, ...]) -> Tuple[np.ndarra
     return np.concatenate(cells).astype(np.float32), np.concatenate(steps).astype(np.float32)
 
 
-def _decode_yolox(
-    outputs: Sequence[np.ndarray], spec: DecodeSpec, size_hw: Tuple[int, int], conf: float
-) -> Candidates:
-    cells, steps = grid(size_hw, spec.strides)
+def _decode_yolox(outputs: Sequence[np.ndarray], spec: DecodeSpec, size_hw: Tuple[int, int], conf: float) -> Candidates:
+    cells, steps = _grid(size_hw, spec.strides)
     raw = _single(outputs, (len(cells), 5 + spec.num_classes), spec)
     # A class score is at most 1, so objectness alone rules most anchors out.
     rows = np.flatnonzero(raw[:, 4] >= conf)
@@ -157,16 +149,13 @@ def _decode_yolox(
 def _decode_yolov8(
     outputs: Sequence[np.ndarray], spec: DecodeSpec, size_hw: Tuple[int, int], conf: float
 ) -> Candidates:
-    width = 4 + spec.num_classes
-    raw = (
-        outputs[0].reshape(outputs[0].shape[-2:])
-        if len(outputs) == 1 and outputs[0].ndim >= 2
-        else np.empty((0, 0))
-    )
-    if raw.shape[0] != width and raw.shape[1] == width:
+    rows = 4 + spec.num_classes
+    shape = tuple(outputs[0].shape) if len(outputs) == 1 else ()
+    if len(shape) < 2 or rows not in shape[-2:] or outputs[0].size != shape[-2] * shape[-1]:
+        raise _mismatch(outputs, "one of (1, {}, N)".format(rows), spec)
+    raw = outputs[0].reshape(shape[-2:])
+    if len(raw) != rows:
         raw = raw.T
-    if raw.shape[0] != width:
-        raise _mismatch(outputs, "one of (1, {}, N)".format(width), spec)
     best = raw[4:].max(axis=0)
     columns = np.flatnonzero(best >= conf)
     chosen = np.ascontiguousarray(raw[:, columns].T)
@@ -180,7 +169,7 @@ def _decode_nanodet(
     parts = []
     left = list(outputs)
     for stride in spec.strides:
-        cells, steps = grid(size_hw, (stride,))
+        cells, steps = _grid(size_hw, (stride,))
         scores = _take(left, (len(cells), spec.num_classes), outputs, spec)
         bins = _take(left, (len(cells), 4 * (spec.reg_max + 1)), outputs, spec)
         keep, score, class_id = _best_class(scores, conf)
@@ -227,13 +216,14 @@ def _take(
 
 def _mismatch(outputs: Sequence[np.ndarray], expected: str, spec: DecodeSpec) -> ModelError:
     return ModelError(
-        "the network gives outputs {}; a {} head of {} classes gives {}. Name another head family or number of "
-        "classes".format([tuple(value.shape) for value in outputs], spec.family, spec.num_classes, expected)
+        "the network gives outputs {}; a {} head of {} classes gives {}. Name another head family or "
+        "number of classes".format([tuple(value.shape) for value in outputs], spec.family, spec.num_classes, expected)
     )
 
 
-_DECODERS = {
+_Decoder = Callable[[Sequence[np.ndarray], DecodeSpec, Tuple[int, int], float], Candidates]
+_DECODERS: Dict[str, _Decoder] = {
     "yolox": _decode_yolox,
     "yolov8": _decode_yolov8,
     "nanodet": _decode_nanodet,
-}  # type: Dict[str, Callable[[Sequence[np.ndarray], DecodeSpec, Tuple[int, int], float], Candidates]]
+}
