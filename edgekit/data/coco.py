@@ -1,32 +1,23 @@
 """COCO detection annotations (one JSON file, boxes as x, y, w, h) to a `Dataset`.
 
-`iscrowd` and `ignore` annotations become ignored regions of their own class, as in the COCO metric. A category
-that only marks regions to leave alone (`IGNORE_CATEGORIES`, such as HIT-UAV's DontCare) is no class: its boxes
-are ignored for every class. It is known by its name and not by its annotations, so that every split of a dataset
-has the same class numbers.
+`iscrowd` and `ignore` annotations become ignored regions of their own class, as in the COCO metric. A category that
+only marks regions to leave alone (`IGNORE_CATEGORIES`, such as HIT-UAV's DontCare) is no class: its boxes are ignored
+for every class. It is known by its name and not by its annotations, so that every split of a dataset has the same
+class numbers.
 """
 
 import json
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import numpy as np
-
-from edgekit.data.dataset import EVERY_CLASS, Dataset, Sample, select_classes
-from edgekit.data.labels import BadLabels, Box, box_problem, boxes_array, clip_box, ids_array, read_text
+from edgekit.data.dataset import EVERY_CLASS, Dataset, select_classes
+from edgekit.data.labels import BadLabels, Label, checked_box, read_text, sample_of
 from edgekit.errors import DataError
 from edgekit.files import PathLike
 
 IGNORE_CATEGORIES = ("dontcare", "dont_care", "ignore", "ignored", "ignored regions", "ignored_regions")
 
 _Rows = List[Dict[str, Any]]
-
-
-class _Label(NamedTuple):
-    xyxy: Box
-    class_id: int
-    area: float
-    ignore: bool
 
 
 def read_coco(
@@ -60,7 +51,8 @@ def read_coco(
     for image_id, entry in images.items():
         path = os.path.join(images_dir, entry["file_name"])
         if os.path.isfile(path):
-            samples.append(_sample(path, entry, labels[image_id]))
+            size = entry["width"], entry["height"]
+            samples.append(sample_of(path, size, labels[image_id], image_id))
         else:
             bad.add(annotations_json, f"image file is not in {images_dir}", entry["file_name"])
     stem = os.path.splitext(os.path.basename(annotations_json))[0]
@@ -75,6 +67,8 @@ def _load(path: str) -> Tuple[Dict[int, Dict[str, Any]], _Rows, _Rows]:
         raise DataError(f"{path} is not valid JSON: {error}; download or export it again") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds a JSON {type(content).__name__}, expected COCO's object with 'images'")
+    # the published HIT-UAV files write 'annotation' and 'filename'
+    content.setdefault("annotations", content.get("annotation"))
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
             raise DataError(f"{path} has no list {key!r}; expected a COCO instances file, not a result file")
@@ -88,6 +82,8 @@ def _load(path: str) -> Tuple[Dict[int, Dict[str, Any]], _Rows, _Rows]:
 
 
 def _check_image(path: str, position: int, entry: Any) -> int:
+    if isinstance(entry, dict):
+        entry.setdefault("file_name", entry.get("filename"))
     good = (
         isinstance(entry, dict)
         and isinstance(entry.get("id"), int)
@@ -96,7 +92,7 @@ def _check_image(path: str, position: int, entry: Any) -> int:
     )
     if not good:
         raise DataError(
-            f"{path}: images[{position}] is {str(entry)[:80]}, expected id, file_name and a positive width, height"
+            f"{path}: images[{position}] is {str(entry)[:80]}, expected id, file_name and a positive width and height"
         )
     return int(entry["id"])
 
@@ -121,8 +117,8 @@ def _number_categories(path: str, categories: _Rows) -> Tuple[Tuple[str, ...], D
 
 def _group_labels(
     path: str, images: Dict[int, Dict[str, Any]], annotations: _Rows, class_of: Dict[int, int], bad: BadLabels
-) -> Dict[int, List[_Label]]:
-    grouped: Dict[int, List[_Label]] = {image_id: [] for image_id in images}
+) -> Dict[int, List[Label]]:
+    grouped: Dict[int, List[Label]] = {image_id: [] for image_id in images}
     for position, row in enumerate(annotations):
         where = f"{path}: annotation {row.get('id', f'at {position}') if isinstance(row, dict) else position}"
         image_id = row.get("image_id") if isinstance(row, dict) else None
@@ -138,7 +134,7 @@ def _group_labels(
 
 def _parse(
     where: str, row: Dict[str, Any], image: Dict[str, Any], class_of: Dict[int, int], bad: BadLabels
-) -> Optional[_Label]:
+) -> Optional[Label]:
     category_id = row.get("category_id")
     class_id = class_of.get(category_id) if isinstance(category_id, int) else None
     if class_id is None:
@@ -150,26 +146,9 @@ def _parse(
     except (KeyError, TypeError, ValueError):
         bad.add(where, "bbox is not four numbers x, y, w, h", repr(row.get("bbox")))
         return None
-    xyxy = (x, y, x + w, y + h)
-    problem = box_problem(xyxy, image["width"], image["height"])
-    if problem is not None:
-        bad.add(where, problem, f"bbox {row['bbox']} in a {image['width']}x{image['height']} image")
+    seen = f"bbox {row['bbox']}"
+    xyxy = checked_box(where, seen, (x, y, x + w, y + h), image["width"], image["height"], bad)
+    if xyxy is None:
         return None
     ignore = class_id == EVERY_CLASS or bool(row.get("iscrowd", 0)) or bool(row.get("ignore", 0))
-    return _Label(clip_box(xyxy, image["width"], image["height"]), class_id, area, ignore)
-
-
-def _sample(path: str, entry: Dict[str, Any], labels: List[_Label]) -> Sample:
-    objects = [label for label in labels if not label.ignore]
-    regions = [label for label in labels if label.ignore]
-    return Sample(
-        image=path,
-        width=entry["width"],
-        height=entry["height"],
-        xyxy=boxes_array([label.xyxy for label in objects]),
-        class_id=ids_array([label.class_id for label in objects]),
-        ignore_xyxy=boxes_array([label.xyxy for label in regions]),
-        image_id=entry["id"],
-        area=np.asarray([label.area for label in objects], np.float64),
-        ignore_class_id=ids_array([label.class_id for label in regions]),
-    )
+    return Label(xyxy, class_id, ignore, area)

@@ -5,7 +5,7 @@ A `Dataset` is names and boxes only; an image is read from disk when `load_image
 
 import os
 from dataclasses import dataclass, replace
-from typing import Iterable, List, Optional, Sequence, Tuple
+from typing import Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -54,9 +54,7 @@ class Sample:
         if self.area is not None:
             _check_column(self.image, "area", self.area, len(self.xyxy), np.float64)
         if self.ignore_class_id is not None:
-            _check_column(
-                self.image, "ignore_class_id", self.ignore_class_id, len(self.ignore_xyxy), np.int64
-            )
+            _check_column(self.image, "ignore_class_id", self.ignore_class_id, len(self.ignore_xyxy), np.int64)
 
     def __len__(self) -> int:
         """The number of boxes, ignored regions not counted."""
@@ -83,9 +81,7 @@ class Dataset:
         seen = set()
         for sample in self.samples:
             if sample.image_id in seen:
-                raise ValueError(
-                    f"{self.name}: image_id {sample.image_id} twice, the second is {sample.image}"
-                )
+                raise ValueError(f"{self.name}: image_id {sample.image_id} twice, the second is {sample.image}")
             seen.add(sample.image_id)
             ids = sample.class_id
             if len(ids) and (ids.min() < 0 or ids.max() >= len(self.classes)):
@@ -119,14 +115,25 @@ def select_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
     Raises:
         DataError: the dataset has no class of such a name.
     """
-    for name in classes:
-        if name not in dataset.classes:
-            raise DataError(
-                f"{dataset.name} has no class {name!r}; its classes are {', '.join(dataset.classes)}"
-            )
+    return merge_classes(dataset, {name: name for name in classes})
+
+
+def merge_classes(dataset: Dataset, new_name: Mapping[str, str]) -> Dataset:
+    """The same images with other classes: several may become one, and those without a new name are left out.
+
+    Args:
+        dataset: what to change.
+        new_name: class name to its new name; the new names are numbered in the order of their first mention.
+
+    Raises:
+        DataError: the dataset has no class of such a name.
+    """
+    classes = list(dict.fromkeys(new_name.values()))
     new_id = np.full(len(dataset.classes), -1, np.int64)
-    for position, name in enumerate(classes):
-        new_id[dataset.classes.index(name)] = position
+    for old, new in new_name.items():
+        if old not in dataset.classes:
+            raise DataError(f"{dataset.name} has no class {old!r}; its classes are {', '.join(dataset.classes)}")
+        new_id[dataset.classes.index(old)] = classes.index(new)
     samples = tuple(_with_classes(sample, new_id) for sample in dataset.samples)
     return replace(dataset, classes=tuple(classes), samples=samples)
 
@@ -135,13 +142,15 @@ def _with_classes(sample: Sample, new_id: np.ndarray) -> Sample:
     keep = new_id[sample.class_id] >= 0
     ignore, ignore_class = sample.ignore_xyxy, sample.ignore_class_id
     if ignore_class is not None:
-        ignore_class = np.where(ignore_class == EVERY_CLASS, EVERY_CLASS, new_id[ignore_class])
-        stays = (ignore_class >= 0) | (sample.ignore_class_id == EVERY_CLASS)
+        # an index of -1 reads the last entry, which EVERY_CLASS then replaces
+        every = ignore_class == EVERY_CLASS
+        ignore_class = np.where(every, EVERY_CLASS, new_id[ignore_class])
+        stays = every | (ignore_class >= 0)
         ignore, ignore_class = ignore[stays], ignore_class[stays]
     return replace(
         sample,
         xyxy=sample.xyxy[keep],
-        class_id=new_id[sample.class_id][keep],
+        class_id=new_id[sample.class_id[keep]],
         area=None if sample.area is None else sample.area[keep],
         ignore_xyxy=ignore,
         ignore_class_id=ignore_class,
@@ -188,9 +197,7 @@ def read_image(path: str, grey: bool = False) -> np.ndarray:
     flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
     image = cv2.imdecode(data, flag) if len(data) else None
     if image is None:
-        raise DataError(
-            f"{path} ({len(data)} bytes) is not an image that OpenCV can decode; replace or remove it"
-        )
+        raise DataError(f"{path} ({len(data)} bytes) is not an image that OpenCV can decode; replace or remove it")
     return image
 
 
@@ -213,9 +220,7 @@ def _check_boxes(image: str, name: str, boxes: np.ndarray) -> None:
 
 def _check_column(image: str, name: str, column: np.ndarray, rows: int, dtype: type) -> None:
     if column.shape != (rows,) or column.dtype != dtype:
-        raise ValueError(
-            f"{image}: {name} is {column.shape} {column.dtype}, expected ({rows},) {dtype.__name__}"
-        )
+        raise ValueError(f"{image}: {name} is {column.shape} {column.dtype}, expected ({rows},) {dtype.__name__}")
 
 
 def images_in(folder: str) -> List[str]:

@@ -1,7 +1,7 @@
 """COCO average precision of detections, by object size and by class, computed by faster-coco-eval.
 
-Ignored regions enter as crowd boxes: a detection with no object of its own that lies in one counts neither for nor
-against. From a dataset read by `edgekit.data.coco.read_coco` the numbers are those of pycocotools on the JSON file.
+Ignored regions enter as crowd boxes: a detection with no object of its own that lies in one counts neither for
+nor against. From a dataset read by `edgekit.data.coco.read_coco` the numbers are those of pycocotools on the JSON.
 """
 
 from collections.abc import Mapping, Sequence
@@ -188,9 +188,7 @@ def _detection_rows(
     rows = []
     for image_id, found in detections.items():
         _check_detections(image_id, found, known, len(dataset.classes))
-        for xyxy, score, class_id in zip(
-            found.xyxy, found.score.tolist(), found.class_id.tolist(), strict=True
-        ):
+        for xyxy, score, class_id in zip(found.xyxy, found.score.tolist(), found.class_id.tolist(), strict=True):
             if class_id in chosen:
                 rows.append(_row(image_id, class_id, xyxy, score=score))
     return rows
@@ -215,8 +213,8 @@ def _evaluate(
     found: list[dict[str, Any]],
     max_detections: int,
 ) -> dict[str, Any]:
-    """The accumulated evaluation: 'precision' (IoU, recall, class, area, limit) and 'recall' without its 2nd axis."""
-    # here, because the device side reads scores' types without having the library
+    """The accumulated evaluation: 'precision' (IoU, recall, class, area, limit), 'recall' without its 2nd axis."""
+    # here, so that reading the types of a score needs no evaluation library
     from faster_coco_eval import COCO, COCOeval_faster
 
     labels = COCO(
