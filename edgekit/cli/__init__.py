@@ -1,0 +1,72 @@
+"""The command line: a table from verb to function. Nothing heavy is imported until a verb runs."""
+
+import logging
+import sys
+from typing import Optional
+
+import typer
+
+from edgekit.cli.doctor import doctor
+from edgekit.cli.guard import INTERRUPTED, complain, guarded
+from edgekit.cli.inspect import inspect
+
+_MAKE, _LOOK, _FLY = "Make a bundle", "Look at it", "Fly it"
+
+# in the order in which they are used; each function is the verb
+VERBS = (
+    ("doctor", doctor, _LOOK),
+    ("inspect", inspect, _LOOK),
+)
+
+_EXAMPLES = """Four commands from an ONNX detector to boxes on a video:
+
+edgekit export yolox_nano_416.onnx --int8 --calib photos/ -o nano.ekb
+
+edgekit val nano.ekb --images val/ --annotations val.json
+
+edgekit run nano.ekb flight.mp4 --save boxes.mp4 --jsonl boxes.jsonl
+
+edgekit bench nano.ekb --source flight.mp4"""
+
+
+def main() -> None:
+    """Run the command that `sys.argv` names; what `edgekit` and `python -m edgekit` call."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr, level=logging.WARNING)
+    try:
+        app(prog_name="edgekit")
+    except KeyboardInterrupt:
+        complain("interrupted")
+        sys.exit(INTERRUPTED)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import edgekit
+
+        print(edgekit.__version__)
+        raise typer.Exit()
+
+
+def _root(
+    version: Optional[bool] = typer.Option(
+        None, "--version", callback=_version, is_eager=True, help="Print the version and leave."
+    ),
+) -> None:
+    """Quantise a detector, ship it as one file, fly it in real time, account for every millisecond."""
+
+
+def _build() -> typer.Typer:
+    built = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    built.callback(epilog=_EXAMPLES)(_root)
+    for name, function, panel in VERBS:
+        built.command(name, rich_help_panel=panel)(guarded(function))
+    return built
+
+
+app = _build()

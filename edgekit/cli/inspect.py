@@ -1,0 +1,161 @@
+"""edgekit inspect: what is inside a bundle."""
+
+from typing import Any, Dict, List
+
+import typer
+
+_SHORT = 12
+
+
+def inspect(
+    bundle: str = typer.Argument(..., metavar="BUNDLE", help="The .ekb file."),
+    layers: bool = typer.Option(False, "--layers", help="List every stored tensor, not the largest alone."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """What is inside a bundle: bits and bytes of each layer, lowerings, parity."""
+    from edgekit.bundle import open_bundle
+    from edgekit.cli import screen
+    from edgekit.contents import contents_of
+
+    value = contents_of(open_bundle(bundle))
+    screen.show(value, lambda: _draw(value, layers), as_json)
+
+
+def _draw(value: Dict[str, Any], every_layer: bool) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgekit.cli import screen
+
+    rows = value["layers"] if every_layer else sorted(value["layers"], key=lambda row: -row["bytes"])[:_SHORT]
+    left_out = len(value["layers"]) - len(rows)
+    parts = [
+        screen.facts(_head(value), "{}  {}".format(value["model"]["name"], value["file"])),
+        Text(""),
+        screen.facts(_weights(value), "Weights"),
+        _layer_table(rows, "Tensors" if every_layer else "Largest tensors"),
+    ]  # type: List[Any]
+    if left_out > 0:
+        parts.append(Text("{} smaller ones: edgekit inspect --layers {}".format(left_out, value["file"]), "dim"))
+    parts += [Text(""), _lowering_table(value["lowerings"])]
+    return Group(*parts)
+
+
+def _head(value: Dict[str, Any]) -> List[Any]:
+    from edgekit.cli import screen
+
+    classes, calibration, source = value["classes"], value["calibration"], value["model"].get("source") or {}
+    names = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
+    kinds = ", ".join("{} {}".format(kind, screen.size(n)) for kind, n in value["bytes_by_kind"].items())
+    return [
+        ("size", "{}: {}".format(screen.size(value["bytes"]), kinds)),
+        ("identity", "sha256 " + value["sha256"]),
+        ("made from", "{}  {}".format(source.get("file", "?"), str(source.get("sha256", ""))[:16])),
+        ("licence", value["model"].get("licence") or "not stated"),
+        ("classes", "{}: {}".format(len(classes), names)),
+        ("input", _input(value)),
+        ("head", _head_line(value["decode"])),
+        ("calibration", _calibration_line(calibration)),
+        ("golden", "{images} images, {detections} boxes".format(**value["golden"])),
+    ]
+
+
+def _input(value: Dict[str, Any]) -> str:
+    spec, border = value["preprocess"], value["input"] or {}
+    text = "{}x{} {}, letterbox {}, pad {}".format(
+        spec.get("width"),
+        spec.get("height"),
+        "RGB" if spec.get("rgb") else "BGR",
+        spec.get("letterbox"),
+        spec.get("pad_value"),
+    )
+    text += ", mean {}, std {}, scale {:.6g}".format(
+        _numbers(spec.get("mean", ())), _numbers(spec.get("std", ())), spec.get("scale", 1.0)
+    )
+    return "{} {}".format(border.get("name", ""), text).strip()
+
+
+def _numbers(values: Any) -> str:
+    shown = ["{:g}".format(v) for v in values]
+    return shown[0] if len(set(shown)) == 1 else " ".join(shown)
+
+
+def _head_line(decode: Dict[str, Any]) -> str:
+    return "{}, strides {}, conf {}, IoU {}, at most {} boxes".format(
+        decode.get("family"),
+        " ".join(str(s) for s in decode.get("strides", ())),
+        decode.get("conf"),
+        decode.get("iou"),
+        decode.get("max_det"),
+    )
+
+
+def _calibration_line(calibration: Any) -> str:
+    if calibration is None:
+        return "none (float weights)"
+    return "{}, {} images, seed {}, digest {}".format(
+        calibration.get("method"), calibration.get("images"), calibration.get("seed"), calibration["digest"]
+    )
+
+
+def _weights(value: Dict[str, Any]) -> List[Any]:
+    from edgekit.cli import screen
+
+    totals = value["totals"]
+    coded = totals["coded_parameters"] / max(totals["parameters"], 1)
+    return [
+        ("parameters", "{:,} in {} tensors, {:.1%} quantised".format(totals["parameters"], totals["tensors"], coded)),
+        ("mean width", "{} bits a parameter".format(totals["mean_weight_bits"])),
+        (
+            "on disk",
+            "{} of weights; as float32 {}; the whole file is {:.2f} times smaller than that".format(
+                screen.size(totals["weight_bytes"]), screen.size(totals["fp32_bytes"]), totals["ratio"] or 0
+            ),
+        ),
+    ]
+
+
+def _layer_table(rows: List[Dict[str, Any]], title: str) -> Any:
+    from rich.text import Text
+
+    from edgekit.cli import screen
+
+    cells = [
+        (
+            row["name"],
+            "x".join(str(extent) for extent in row["shape"]) or "1",
+            Text(row["reason"] or "", style="dim"),
+            str(row["bits"]) if row["coded"] else "float",
+            "{:,}".format(row["parameters"]),
+            screen.size(row["bytes"]),
+        )
+        for row in rows
+    ]
+    return screen.table(("tensor", "shape", "float because", "bits", "parameters", "on disk"), cells, title, left=3)
+
+
+def _lowering_table(lowerings: List[Dict[str, Any]]) -> Any:
+    from edgekit.cli import screen
+
+    cells = [
+        (
+            row["name"],
+            ", ".join("{}: {}".format(key, need) for key, need in row["requires"].items()) or "nothing special",
+            parity_line(row["parity"]),
+            str(row["opset"]),
+            screen.size(row["graph_bytes"]),
+            screen.size(row["unpacked_bytes"]),
+        )
+        for row in lowerings
+    ]
+    return screen.table(("lowering", "needs", "parity", "opset", "graph", "unpacked"), cells, "Lowerings", left=3)
+
+
+def parity_line(parity: Dict[str, Any]) -> str:
+    """The numbers of a parity report in a few words."""
+    shown = ["{} {:.4g}".format(k, v) if isinstance(v, float) else "{} {}".format(k, v) for k, v in _flat(parity)]
+    return ", ".join(shown) or "not recorded"
+
+
+def _flat(parity: Dict[str, Any]) -> List[Any]:
+    return [(key, value) for key, value in parity.items() if isinstance(value, (int, float, str, bool))]

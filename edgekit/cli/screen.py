@@ -1,0 +1,159 @@
+"""What a command shows: its result on stdout, everything else on stderr."""
+
+import contextlib
+import json
+import math
+import sys
+import time
+from typing import Any, Callable, Dict, Iterator, Sequence, Union
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Progress = Callable[[int, int, str], None]
+Cell = Union[str, Text]
+
+_PLAIN_WIDTH = 110
+_LINE_EVERY_S = 10.0
+
+
+def show(value: Dict[str, Any], draw: Callable[[], RenderableType], as_json: bool) -> None:
+    """Print a result: as one JSON object on one line, or as `draw` has it.
+
+    Args:
+        value: the result, of plain values and NumPy scalars; a number that is not finite becomes null.
+        draw: makes the table or panel; not called for JSON.
+        as_json: which of the two.
+    """
+    if as_json:
+        print(json.dumps(plain(value), allow_nan=False, sort_keys=False), flush=True)
+        return
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(markup=False, highlight=False, emoji=False, width=_PLAIN_WIDTH)
+    console.print(draw())
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can say it: NumPy scalars become numbers, tuples lists, NaN and infinities None."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def note(text: str) -> None:
+    """Print a remark on stderr."""
+    Console(stderr=True, markup=False, highlight=False, emoji=False).print(Text(text, style="dim"), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Progress]:
+    """A bar on stderr while the block runs, or plain lines where stderr is no terminal.
+
+    Args:
+        what: the work, in one or two words.
+
+    Yields:
+        A function of (done, total, text) for the library to call.
+    """
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        yield _Lines(what)
+        return
+    with _bars(console) as bars:
+        tasks = {}  # type: Dict[str, Any]
+
+        def step(done: int, total: int, text: str) -> None:
+            name = text or what
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=max(total, 1))
+            bars.update(tasks[name], completed=done, total=max(total, 1))
+
+        yield step
+
+
+def _bars(console: Console) -> Any:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=36),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("left", style="dim"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+class _Lines:
+    """Progress without control characters: a line for each new step, when it ends, and now and then between."""
+
+    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what = what
+        self._clock = clock
+        self._step = ""
+        self._said_s = 0.0
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        step = text or self._what
+        now = self._clock()
+        fresh = step != self._step
+        if fresh or done >= total or now - self._said_s >= _LINE_EVERY_S:
+            self._step, self._said_s = step, now
+            print("{}: {}/{}".format(step, done, total), file=sys.stderr, flush=True)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str = "", left: int = 1) -> Table:
+    """A table with a rule under its head, and nothing else drawn.
+
+    Args:
+        columns: the head.
+        rows: cells, as text.
+        title: above the head, on the left.
+        left: how many columns, counted from the left, are text; the rest are numbers and stand on the right.
+    """
+    from rich import box
+
+    grid = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
+    for index, name in enumerate(columns):
+        grid.add_column(name, justify="left" if index < left else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def facts(pairs: Sequence[Sequence[Cell]], title: str = "") -> Table:
+    """Names on the left, what they are on the right."""
+    grid = Table.grid(padding=(0, 2))
+    grid.title = title or None
+    grid.title_justify = "left"
+    grid.title_style = "bold"
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in pairs:
+        grid.add_row(name, text)
+    return grid
+
+
+def next_step(command: str) -> Text:
+    """The line that says what to type next."""
+    return Text.assemble(("next  ", "dim"), (command, "cyan"))
+
+
+def size(count: float) -> str:
+    """Bytes as people read them: 912 B, 34.1 kB, 3.66 MB (powers of ten, as disks and papers count)."""
+    unit = "B"
+    for larger in ("kB", "MB", "GB"):
+        if count < 999.5:
+            break
+        count, unit = count / 1000.0, larger
+    digits = 0 if unit == "B" or count >= 100 else 1 if count >= 10 else 2
+    return "{:.{}f} {}".format(count, digits, unit)
