@@ -5,8 +5,7 @@ from edgekit.boxes import iou_matrix
 from edgekit.detections import Detections
 from edgekit.errors import ConfigError
 from edgekit.runtime.tracking import TRACKERS, ByteConfig, ByteTracker, Tracker, open_tracker
-
-from tests.runtime.tracking.scenes import Ground, boxes_at, crowd, through
+from tests.scenes import Ground, boxes_at, crowd, through
 
 
 def plain(**changes):

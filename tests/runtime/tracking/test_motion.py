@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from edgekit.runtime.tracking.motion import CameraMotion
-
-from tests.runtime.tracking.scenes import Ground, between, through
+from tests.scenes import Ground, between, through
 
 NOTHING = np.zeros((0, 4), np.float32)
 MOTIONS = {
