@@ -1,0 +1,93 @@
+"""One pass over the images: every image runs once, its tensors are counted and let go.
+
+Which tensors are looked at: those that a computation makes. A tensor that only moves, selects or joins values
+(`SHARES`) takes the counts of what it was made of, so that both ends of it have one scale, as TensorRT and
+onnxruntime ask. A tensor whose range is known by definition (`BOUNDED`) is not looked at at all.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from edgekit.errors import ModelError
+from edgekit.graph.calibrate.histogram import Histogram
+from edgekit.graph.runner import Runner
+
+SHARES = frozenset(
+    ["Concat", "DepthToSpace", "Flatten", "Gather", "Identity", "MaxPool", "Pad", "Reshape", "Resize", "Slice"]
+    + ["SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze", "Upsample"]
+)
+"""Operators whose output holds values of their inputs (a bilinear `Resize`: averages of them)."""
+
+BOUNDED = {"Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
+"""Operators whose output range is known."""
+
+Progress = Callable[[int, int, str], None]
+
+
+def observed_tensors(model: ir.Model) -> list[str]:
+    """Names of the float tensors that must be looked at, in graph order."""
+    names = [value.name for value in model.graph.inputs]
+    for node in model.graph:
+        if node.op_type not in SHARES and node.op_type not in BOUNDED:
+            names += [value.name for value in node.outputs if value.dtype == ir.DataType.FLOAT]
+    return [name for name in names if name is not None]
+
+
+def stream(
+    model: ir.Model,
+    inputs: Iterable[tuple[str, np.ndarray]],
+    count: int,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Histogram]:
+    """Run `model` over `inputs` and count the values of each observed tensor.
+
+    Args:
+        model: canonical.
+        inputs: (label, x_nchw) of each image; read one at a time.
+        count: how many there are, for the progress.
+        threads: of onnxruntime, 0 for its own choice.
+        progress: called after every image.
+
+    Raises:
+        ModelError: a tensor is not finite.
+    """
+    names = observed_tensors(model)
+    source = model.graph.inputs[0].name
+    computed = [name for name in names if name != source]
+    runner = Runner(model, computed, threads)
+    histograms = {name: Histogram() for name in names}
+    for done, (label, x_nchw) in enumerate(inputs, start=1):
+        _count(histograms, label, [str(source)], [x_nchw])
+        _count(histograms, label, computed, runner.run(x_nchw))
+        if progress is not None:
+            progress(done, count, label)
+    return histograms
+
+
+def spread(model: ir.Model, histograms: Mapping[str, Histogram]) -> dict[str, Histogram]:
+    """Histograms of all float tensors: the observed ones, and those that share their values."""
+    known = dict(histograms)
+    for node in model.graph:
+        if node.op_type not in SHARES:
+            continue
+        parts = [known[v.name] for v in node.inputs if v is not None and v.name in known]
+        if not parts:
+            continue
+        joined = parts[0]
+        for part in parts[1:]:
+            joined = joined.merged(part)
+        for value in node.outputs:
+            if value.dtype == ir.DataType.FLOAT:
+                known[str(value.name)] = joined
+    return known
+
+
+def _count(histograms: dict[str, Histogram], label: str, names: list[str], arrays: list[np.ndarray]) -> None:
+    for index, name in enumerate(names):
+        try:
+            histograms[name].add(arrays[index])
+        except ValueError as error:
+            raise ModelError(f"tensor {name} is not finite for {label}; check the network's weights") from error
