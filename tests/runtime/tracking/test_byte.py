@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from scenes import Ground, boxes_at, crowd, through
 
 from edgekit.boxes import iou_matrix
 from edgekit.detections import Detections
 from edgekit.errors import ConfigError
 from edgekit.runtime.tracking import TRACKERS, ByteConfig, ByteTracker, Tracker, open_tracker
-from tests.scenes import Ground, boxes_at, crowd, through
 
 
 def plain(**changes):

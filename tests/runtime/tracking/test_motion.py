@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from scenes import Ground, between, through
 
 from edgekit.runtime.tracking.motion import CameraMotion
-from tests.scenes import Ground, between, through
 
 NOTHING = np.zeros((0, 4), np.float32)
 MOTIONS = {
