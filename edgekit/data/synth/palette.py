@@ -1,0 +1,81 @@
+"""What each ground material looks like in colour and in the thermal infrared, by the weather of the flight."""
+
+from typing import Dict, NamedTuple, Tuple
+
+from edgekit.data.synth.noise import Random
+
+Colour = Tuple[int, int, int]
+
+# Material: BGR colour, and how much of the noise it shows (0 smooth, 255 rough).
+GROUND: Dict[str, Tuple[Colour, int]] = {
+    "grass": ((72, 122, 104), 120),
+    "lawn": ((74, 134, 108), 85),
+    "soil": ((92, 122, 148), 120),
+    "asphalt": ((108, 106, 104), 42),
+    "lot": ((120, 118, 116), 46),
+    "pavement": ((162, 166, 168), 46),
+    "plaza": ((158, 170, 180), 50),
+    "court": ((92, 96, 158), 34),
+    "pitch": ((70, 140, 96), 50),
+    "paint": ((222, 226, 228), 40),
+    "water": ((112, 98, 58), 34),
+    "shallow": ((124, 124, 84), 60),
+    "sand": ((158, 190, 204), 60),
+    "forest": ((44, 76, 62), 150),
+}
+
+CROPS: Tuple[Colour, ...] = (
+    (58, 122, 92),
+    (70, 150, 116),
+    (98, 172, 190),
+    (84, 132, 158),
+    (120, 196, 214),
+    (62, 104, 84),
+)
+
+
+class Weather(NamedTuple):
+    """Thermal levels 0-255 of one kind of day; `shadow` is what shade takes away, `contrast` scales the noise."""
+
+    name: str
+    heat: Dict[str, int]
+    tree: int
+    roof: Tuple[int, int]
+    wall: int
+    crop: Tuple[int, int]
+    shadow: int
+    contrast: float
+    body: Tuple[int, int]
+
+
+_SUNNY = Weather(
+    "sunny",
+    {
+        "grass": 112, "lawn": 108, "soil": 142, "asphalt": 158, "lot": 162, "pavement": 148, "plaza": 152, "court": 156,
+        "pitch": 128, "paint": 140, "water": 72, "shallow": 84, "sand": 160, "forest": 74,
+    },
+    62, (120, 180), 128, (96, 138), 46, 1.0, (70, 215),
+)  # fmt: skip
+_NIGHT = Weather(
+    "night",
+    {
+        "grass": 92, "lawn": 94, "soil": 104, "asphalt": 132, "lot": 128, "pavement": 122, "plaza": 120, "court": 118,
+        "pitch": 98, "paint": 124, "water": 142, "shallow": 132, "sand": 104, "forest": 108,
+    },
+    116, (66, 110), 124, (84, 108), 6, 0.7, (84, 205),
+)  # fmt: skip
+_OVERCAST = Weather(
+    "overcast",
+    {
+        "grass": 112, "lawn": 112, "soil": 120, "asphalt": 124, "lot": 126, "pavement": 122, "plaza": 122, "court": 120,
+        "pitch": 114, "paint": 118, "water": 96, "shallow": 102, "sand": 122, "forest": 96,
+    },
+    92, (96, 138), 118, (106, 120), 8, 0.55, (88, 190),
+)  # fmt: skip
+
+WEATHERS = (_SUNNY, _NIGHT, _OVERCAST)
+
+
+def weather_for(rng: Random) -> Weather:
+    """One of the kinds of weather, sunny a little more often."""
+    return WEATHERS[int(rng.choice(3, p=[0.45, 0.35, 0.2]))]
