@@ -1,0 +1,114 @@
+"""Detectors in plain torch: each variant a function of literal numbers, all of them in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgekit.errors import ModelError
+from edgekit.models.fasterx import Architecture, Fasterx
+from edgekit.models.onnx_export import export_onnx
+
+__all__ = ["MODELS", "Architecture", "Fasterx", "build", "export_onnx"]
+
+
+def yolox_nano(num_classes: int) -> Fasterx:
+    """YOLOX-Nano: depth 0.33, width 0.25, depthwise everywhere; 0.91 M parameters with 80 classes."""
+    return Fasterx(Architecture(num_classes, (16, 32, 64, 128, 256), (1, 3, 3, 1), depthwise=True, head_width=64))
+
+
+def yolox_tiny(num_classes: int) -> Fasterx:
+    """YOLOX-Tiny: depth 0.33, width 0.375; 5.06 M parameters with 80 classes."""
+    return Fasterx(Architecture(num_classes, (24, 48, 96, 192, 384), (1, 3, 3, 1), head_width=96))
+
+
+def yolox_s(num_classes: int) -> Fasterx:
+    """YOLOX-S: depth 0.33, width 0.5; 9.0 M parameters with 80 classes."""
+    return Fasterx(Architecture(num_classes, (32, 64, 128, 256, 512), (1, 3, 3, 1), head_width=128))
+
+
+def fasterx_nano(num_classes: int) -> Fasterx:
+    """FasterX on YOLOX-Nano: SlimFPN-64, PixSF head with depthwise towers, ECA."""
+    return Fasterx(
+        Architecture(
+            num_classes,
+            (16, 32, 64, 128, 256),
+            (1, 3, 3, 1),
+            depthwise=True,
+            neck="slim",
+            neck_width=64,
+            head="pixsf",
+            head_width=64,
+            head_depthwise=True,
+            attention="eca",
+        )
+    )
+
+
+def fasterx_tiny(num_classes: int) -> Fasterx:
+    """FasterX on YOLOX-Tiny: SlimFPN-96, PixSF head with depthwise towers, ECA."""
+    return Fasterx(
+        Architecture(
+            num_classes,
+            (24, 48, 96, 192, 384),
+            (1, 3, 3, 1),
+            neck="slim",
+            neck_width=96,
+            head="pixsf",
+            head_width=96,
+            head_depthwise=True,
+            attention="eca",
+        )
+    )
+
+
+def fasterx_s(num_classes: int) -> Fasterx:
+    """FasterX on YOLOX-S: SlimFPN-128, PixSF head with depthwise towers, ECA."""
+    return Fasterx(
+        Architecture(
+            num_classes,
+            (32, 64, 128, 256, 512),
+            (1, 3, 3, 1),
+            neck="slim",
+            neck_width=128,
+            head="pixsf",
+            head_width=128,
+            head_depthwise=True,
+            attention="eca",
+        )
+    )
+
+
+def fasterx_student(num_classes: int) -> Fasterx:
+    """The shipped student: full convolutions and ReLU (what INT8 runtimes run fastest), thin stride-32 stage."""
+    return Fasterx(
+        Architecture(
+            num_classes,
+            (16, 32, 64, 128, 96),
+            (1, 3, 3, 1),
+            act="relu",
+            neck="slim",
+            neck_width=64,
+            neck_depthwise=False,
+            head="pixsf",
+            head_width=64,
+            head_convs=1,
+        )
+    )
+
+
+MODELS: dict[str, Callable[[int], Fasterx]] = {
+    "yolox_nano": yolox_nano,
+    "yolox_tiny": yolox_tiny,
+    "yolox_s": yolox_s,
+    "fasterx_nano": fasterx_nano,
+    "fasterx_tiny": fasterx_tiny,
+    "fasterx_s": fasterx_s,
+    "fasterx_student": fasterx_student,
+}
+
+
+def build(name: str, num_classes: int) -> Fasterx:
+    """The model called `name`, randomly initialised; raises `ModelError` naming the choices."""
+    if name not in MODELS:
+        raise ModelError(f"model {name!r} is unknown; choose one of {', '.join(MODELS)}")
+    return MODELS[name](num_classes)

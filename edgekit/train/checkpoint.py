@@ -1,0 +1,124 @@
+"""Checkpoints: one safetensors file with weights, averaged weights and optimiser state; progress is JSON inside it.
+
+No pickle: opening a checkpoint runs no code. Tensors are named `model.*`, `ema.*`, `optim.<parameter>.<state>`; the
+metadata key `edgekit` holds the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from edgekit.errors import ModelError
+from edgekit.files import atomic_write
+from edgekit.train.ema import Ema
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        epoch: the epoch that is under way.
+        step_in_epoch: its steps that are done.
+        step: steps done since the start.
+        ema_updates: updates of the averaged weights.
+        best_ap50: best score so far, -1 before the first evaluation.
+        seconds: training time so far, all sittings together.
+    """
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    ema_updates: int = 0
+    best_ap50: float = -1.0
+    seconds: float = 0.0
+
+
+def save_checkpoint(
+    path: Path,
+    model: nn.Module,
+    ema: Ema,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    about: dict[str, Any],
+) -> None:
+    """Write everything that a resumed run needs, atomically.
+
+    Args:
+        path: the file; its folder is made.
+        model: the trained weights, not the averaged ones.
+        ema: the averaged weights.
+        optimizer: its state per parameter.
+        progress: where the run stands.
+        about: JSON values kept with it: model name, classes, recipe.
+    """
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"ema.{name}": value for name, value in ema.module.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optim.{index}.{key}": value for key, value in state.items() if isinstance(value, Tensor)}
+    note = json.dumps({"progress": dataclasses.asdict(progress), **about})
+    # Contiguous copies: safetensors refuses channels-last strides and shared storage.
+    whole = {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as file:
+        file.write(save(whole, metadata={"edgekit": note}))
+
+
+def load_checkpoint(path: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put a checkpoint into `model`, `ema` and `optimizer`; return where the run stood.
+
+    Raises:
+        ModelError: the file is missing, damaged, or of another network.
+    """
+    tensors, about = read_checkpoint(path)
+    load_weights(model, tensors, "model.", path)
+    load_weights(ema.module, tensors, "ema.", path)
+    _load_optimizer(optimizer, tensors)
+    progress = Progress(**about["progress"])
+    ema.updates = progress.ema_updates
+    return progress
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All tensors of a checkpoint and its JSON values; raises `ModelError` when it is none."""
+    if not os.path.isfile(path):
+        raise ModelError(f"no checkpoint at {path}; start the run without resuming")
+    try:
+        with safe_open(path, framework="pt") as file:
+            note = (file.metadata() or {}).get("edgekit")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ModelError(f"{path} is not a checkpoint ({error}); delete it and start again") from error
+    if note is None:
+        raise ModelError(f"{path} holds weights but no edgekit metadata; give a checkpoint that edgekit wrote")
+    about: dict[str, Any] = json.loads(note)
+    return tensors, about
+
+
+def load_weights(model: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:
+    """Copy the tensors below `prefix` into `model`; raises `ModelError` unless names and shapes all agree."""
+    state = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise ModelError(f"{path} is of another network: {detail}; give the recipe that made it") from error
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optim."):
+            _, index, key = name.split(".", 2)
+            state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

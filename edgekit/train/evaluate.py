@@ -1,0 +1,58 @@
+"""Scores of a model in training, through the same preprocessing, decoding and suppression as on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from edgekit.data.dataset import Dataset, load_image
+from edgekit.detections import Detections
+from edgekit.metrics.detection import DetectionScores, coco_ap
+from edgekit.models import Fasterx
+from edgekit.process import DecodeSpec, Preprocess, postprocess, prepare
+
+Forward = Callable[[np.ndarray], np.ndarray]
+
+
+def network_preprocess(height: int, width: int) -> Preprocess:
+    """What our detectors are trained on: BGR scaled to [0, 1], padded at the right and bottom."""
+    return Preprocess(height=height, width=width, letterbox="topleft", scale=1 / 255)
+
+
+def forward_of(model: Fasterx) -> Forward:
+    """The deployed model as a function of NumPy arrays: (1, 3, H, W) -> (1, N, 5 + classes)."""
+    deployed = model.deploy().cpu()
+    deployed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def forward(x_nchw: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(x_nchw).contiguous(memory_format=torch.channels_last)
+        y: np.ndarray = deployed(x).numpy()
+        return y
+
+    return forward
+
+
+def detect(
+    forward: Forward, dataset: Dataset, preprocess: Preprocess, decode: DecodeSpec, conf: float = 0.001
+) -> dict[int, Detections]:
+    """Detections of every image by image id, in original pixels."""
+    found = {}
+    for sample in dataset.samples:
+        x_nchw, letterbox = prepare(load_image(sample), preprocess)
+        found[sample.image_id] = postprocess([forward(x_nchw)], decode, letterbox, preprocess, conf=conf)
+    return found
+
+
+def evaluate(
+    model: Fasterx, dataset: Dataset, preprocess: Preprocess, score_classes: Sequence[str] = ()
+) -> tuple[DetectionScores, DetectionScores]:
+    """Scores over `score_classes` (all if empty) and over every class."""
+    decode = DecodeSpec("yolox", model.num_classes, strides=tuple(model.strides))
+    found = detect(forward_of(model), dataset, preprocess, decode)
+    everything = coco_ap(dataset, found)
+    if not score_classes:
+        return everything, everything
+    return coco_ap(dataset, found, classes=score_classes), everything

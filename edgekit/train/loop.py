@@ -1,0 +1,149 @@
+"""The training loop: `train` reads a recipe and its data, `fit` is the loop itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit.config import read_toml
+from edgekit.data.augment import Labelled
+from edgekit.data.dataset import Dataset
+from edgekit.errors import ConfigError
+from edgekit.models import Fasterx
+from edgekit.train.datasets import open_sets, training_items
+from edgekit.train.evaluate import evaluate, network_preprocess
+from edgekit.train.interrupt import TrainingInterrupted, stop_requested
+from edgekit.train.recipe import Recipe
+from edgekit.train.run import Run, latest_checkpoint, restore, save, start
+from edgekit.train.step import train_step
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """How samples of an epoch are made: crops first, full frames last."""
+
+    size_wh: tuple[int, int]
+    batch: int
+    full: bool
+
+
+def phase_of(recipe: Recipe, epoch: int) -> Phase:
+    """Crops until the last `full_epochs`, then full frames."""
+    if epoch >= recipe.epochs - recipe.full_epochs:
+        return Phase((recipe.width, recipe.height), recipe.full_batch, True)
+    return Phase((recipe.crop, recipe.crop), recipe.batch, False)
+
+
+def train(recipe: Recipe | str | os.PathLike[str], *, resume: bool = False, progress: Report | None = None) -> Path:
+    """Train what a recipe says; returns the checkpoint.
+
+    Args:
+        recipe: a recipe, or the path of its TOML file.
+        resume: continue from the checkpoint in the recipe's folder.
+        progress: called with (steps done, steps in all, text) after each step.
+
+    Raises:
+        ConfigError: the recipe cannot be used, or its folder holds another run already.
+        DataError: the data cannot be read, or the loss is not finite.
+        TrainingInterrupted: Ctrl-C; a checkpoint was written.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = read_toml(recipe, Recipe)
+    if not resume and latest_checkpoint(recipe).exists():
+        raise ConfigError(f"{recipe.out} holds a run already; resume it, or delete the folder to start again")
+    train_set, val_set = open_sets(recipe.data, recipe.seed)
+    return fit(recipe, training_items(train_set, recipe, progress), val_set, resume=resume, progress=progress)
+
+
+def fit(
+    recipe: Recipe,
+    items: Sequence[Labelled],
+    val_set: Dataset,
+    *,
+    resume: bool = False,
+    progress: Report | None = None,
+) -> Path:
+    """Train on images in memory; `val_set` is scored every `eval_every` epochs and names the classes.
+
+    Raises:
+        DataError: the loss is not finite.
+        TrainingInterrupted: Ctrl-C; a checkpoint was written.
+    """
+    run = start(recipe, items, val_set.classes)
+    if resume:
+        restore(run)
+    total = sum(run.loader.steps(phase_of(recipe, epoch).batch) for epoch in range(recipe.epochs))
+    began = time.monotonic() - run.progress.seconds
+    with stop_requested() as stop:
+        for epoch in range(run.progress.epoch, recipe.epochs):
+            phase = phase_of(recipe, epoch)
+            sums: dict[str, float] = {}
+            for batch in run.loader.epoch(epoch, phase.batch, phase.size_wh, phase.full, run.progress.step_in_epoch):
+                losses = train_step(run, batch, total, use_l1=phase.full)
+                run.progress.seconds = time.monotonic() - began
+                _accumulate(sums, losses)
+                if progress:
+                    progress(run.progress.step, total, _text(run, total, losses))
+                if stop():
+                    save(run)
+                    raise TrainingInterrupted(
+                        f"stopped after step {run.progress.step} of {total}; everything is kept in {run.latest}. "
+                        "Go on with: edgekit train RECIPE --resume"
+                    )
+            _finish_epoch(run, epoch, sums, val_set)
+    return run.latest
+
+
+def _finish_epoch(run: Run, epoch: int, sums: dict[str, float], val_set: Dataset) -> None:
+    """Score if it is time, write the checkpoint, append a line to `metrics.jsonl`."""
+    run.progress.epoch, run.progress.step_in_epoch = epoch + 1, 0
+    if run.fabric.is_global_zero:
+        row = _row(run, sums)
+        if len(val_set) and ((epoch + 1) % run.recipe.eval_every == 0 or epoch + 1 == run.recipe.epochs):
+            row |= _scores(run, val_set)
+        save(run)
+        with open(Path(run.recipe.out) / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        log.info("%s", row)
+    run.fabric.barrier()
+
+
+def _row(run: Run, sums: dict[str, float]) -> dict[str, Any]:
+    steps = max(1.0, sums.pop("steps", 0.0))
+    done = run.progress
+    row: dict[str, Any] = {"epoch": done.epoch, "step": done.step, "seconds": round(done.seconds, 1)}
+    row["lr"] = run.optimizer.param_groups[0]["lr"]
+    return row | {name: round(value / steps, 5) for name, value in sums.items()}
+
+
+def _scores(run: Run, val_set: Dataset) -> dict[str, Any]:
+    recipe, module = run.recipe, run.ema.module
+    assert isinstance(module, Fasterx)
+    preprocess = network_preprocess(recipe.height, recipe.width)
+    chosen, everything = evaluate(module, val_set, preprocess, recipe.data.score_classes)
+    run.progress.best_ap50 = max(run.progress.best_ap50, chosen.ap50)
+    per_class = {name: round(score.ap50, 4) for name, score in everything.per_class.items()}
+    scores = {"AP": chosen.ap, "AP50": chosen.ap50, "AP_small": chosen.ap_small}
+    return {**{name: round(value, 4) for name, value in scores.items()}, "AP50_per_class": per_class}
+
+
+def _accumulate(sums: dict[str, float], losses: dict[str, float]) -> None:
+    for name, value in {"steps": 1.0, **losses}.items():
+        sums[name] = sums.get(name, 0.0) + value
+
+
+def _text(run: Run, total: int, losses: dict[str, float]) -> str:
+    done = run.progress
+    left = done.seconds / max(1, done.step) * (total - done.step)
+    best = f", AP50 {done.best_ap50:.3f}" if done.best_ap50 >= 0 else ""
+    return f"epoch {done.epoch + 1}/{run.recipe.epochs}, loss {losses['loss']:.2f}{best}, {left / 60:.0f} min left"

@@ -1,0 +1,142 @@
+"""What a training run is: one frozen dataclass, read from a strict TOML file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """Where images and labels are.
+
+    Attributes:
+        train_images: folder of the training images.
+        train_labels: COCO JSON of the training images.
+        val_images: folder of the validation images.
+        val_labels: COCO JSON of the validation images.
+        synth_frames: rendered frames added to the training set; 0 is none.
+        score_classes: classes that the reported AP is over; empty is all.
+    """
+
+    train_images: str = ""
+    train_labels: str = ""
+    val_images: str = ""
+    val_labels: str = ""
+    synth_frames: int = 0
+    score_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """How a training sample is made.
+
+    Attributes:
+        scale: range of the zoom of crops.
+        stretch: widths vary by this share.
+        mosaic: probability of a mosaic of four crops.
+        mixup: probability of blending in a second sample.
+        flip_lr: probability of mirroring left and right.
+        flip_ud: probability of mirroring up and down.
+        gain: brightness is multiplied by 1 +- this.
+        bias: brightness is shifted by +- this, grey levels.
+        hsv: hue, saturation and value gains of colour images; ignored for grey ones.
+        full_scale: range of the zoom in the last epochs, on full frames.
+    """
+
+    scale: tuple[float, ...] = (0.6, 1.6)
+    stretch: float = 0.1
+    mosaic: float = 0.5
+    mixup: float = 0.0
+    flip_lr: float = 0.5
+    flip_ud: float = 0.0
+    gain: float = 0.3
+    bias: float = 20.0
+    hsv: tuple[float, ...] = (0.015, 0.5, 0.4)
+    full_scale: tuple[float, ...] = (0.85, 1.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Optim:
+    """Optimiser and schedule.
+
+    Attributes:
+        name: adamw | sgd (nesterov, momentum 0.9).
+        lr: peak learning rate at the recipe's batch.
+        min_ratio: the cosine ends at lr times this.
+        weight_decay: on convolution weights only.
+        warmup_steps: linear warm-up.
+        clip_norm: gradient norm limit, 0 is none.
+        ema: decay of the averaged weights.
+    """
+
+    name: str = "adamw"
+    lr: float = 2e-3
+    min_ratio: float = 0.01
+    weight_decay: float = 0.05
+    warmup_steps: int = 300
+    clip_norm: float = 10.0
+    ema: float = 0.9995
+
+    def __post_init__(self) -> None:
+        if self.name not in ("adamw", "sgd"):
+            raise ValueError(f"optim.name {self.name!r} is unknown; choose adamw or sgd")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One reproducible training run.
+
+    Attributes:
+        name: names the output files.
+        model: key of `edgekit.models.MODELS`.
+        out: folder of checkpoints and metrics.
+        height: network input height, pixels.
+        width: network input width, pixels.
+        crop: side of the square crops of the first epochs, pixels.
+        epochs: passes over the training set, the full-frame ones included.
+        full_epochs: last epochs on full frames: no mosaic, no mixup, L1 box loss added.
+        batch: samples per step in all processes together.
+        full_batch: the same on full frames.
+        seed: of weights and augmentation.
+        precision: 32-true | bf16-mixed.
+        device: auto | cpu | cuda.
+        threads: torch threads; 0 leaves torch's choice.
+        eval_every: epochs between evaluations.
+        box_loss: iou | giou | ciou.
+        init: checkpoint whose averaged weights the run starts from; empty is random.
+        data: see `DataSet`.
+        augment: see `Augment`.
+        optim: see `Optim`.
+    """
+
+    name: str
+    model: str
+    out: str
+    height: int = 512
+    width: int = 640
+    crop: int = 320
+    epochs: int = 100
+    full_epochs: int = 10
+    batch: int = 16
+    full_batch: int = 8
+    seed: int = 0
+    precision: str = "32-true"
+    device: str = "cpu"
+    threads: int = 0
+    eval_every: int = 5
+    box_loss: str = "iou"
+    init: str = ""
+    data: DataSet = field(default_factory=DataSet)
+    augment: Augment = field(default_factory=Augment)
+    optim: Optim = field(default_factory=Optim)
+
+    def __post_init__(self) -> None:
+        for key, value in (("height", self.height), ("width", self.width), ("crop", self.crop)):
+            if value % 64 or value <= 0:
+                raise ValueError(f"{key} {value} must be a positive multiple of 64")
+        if self.full_epochs > self.epochs:
+            raise ValueError(f"full_epochs {self.full_epochs} is more than epochs {self.epochs}")
+        if self.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(f"precision {self.precision!r} is unknown; choose 32-true or bf16-mixed")
+        if self.box_loss not in ("iou", "giou", "ciou"):
+            raise ValueError(f"box_loss {self.box_loss!r} is unknown; choose iou, giou or ciou")

@@ -1,0 +1,131 @@
+"""A run under way: what changes while training, how it starts, and how it is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from edgekit.data.augment import Labelled
+from edgekit.errors import DataError
+from edgekit.models import Fasterx, build
+from edgekit.train.checkpoint import Progress, load_checkpoint, load_weights, read_checkpoint, save_checkpoint
+from edgekit.train.ema import Ema
+from edgekit.train.loader import Loader
+from edgekit.train.losses import DetectionLoss
+from edgekit.train.recipe import Optim, Recipe
+from edgekit.train.sync_norm import synchronise_norms
+
+
+@dataclass(slots=True)
+class Run:
+    """Everything that changes while training.
+
+    Attributes:
+        recipe: what was asked for.
+        fabric: devices and processes.
+        model: the network itself.
+        forward: the same network as Fabric runs it (precision, gradient averaging).
+        ema: averaged weights.
+        optimizer: over `model`'s parameters.
+        loader: training batches.
+        loss: labels and raw maps to losses.
+        classes: class names.
+        progress: where the run stands.
+    """
+
+    recipe: Recipe
+    fabric: Fabric
+    model: Fasterx
+    forward: nn.Module
+    ema: Ema
+    optimizer: torch.optim.Optimizer
+    loader: Loader
+    loss: DetectionLoss
+    classes: tuple[str, ...]
+    progress: Progress
+
+    @property
+    def latest(self) -> Path:
+        """The checkpoint that a resumed run starts from."""
+        return latest_checkpoint(self.recipe)
+
+
+def latest_checkpoint(recipe: Recipe) -> Path:
+    """Where a run of `recipe` keeps its checkpoint."""
+    return Path(recipe.out) / "last.safetensors"
+
+
+def start(recipe: Recipe, items: Sequence[Labelled], classes: tuple[str, ...]) -> Run:
+    """Build everything at step 0, from random weights or from `recipe.init`.
+
+    Raises:
+        DataError: there are no training images.
+        ModelError: `recipe.init` is not a checkpoint of this network.
+    """
+    if not items:
+        raise DataError("the training set has no images; check the recipe's [data]")
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    fabric = _fabric(recipe)
+    fabric.seed_everything(recipe.seed, verbose=False)
+    model = build(recipe.model, len(classes))
+    if recipe.init:
+        path = Path(recipe.init)
+        load_weights(model, read_checkpoint(path)[0], "ema.", path)
+    if fabric.world_size > 1:
+        synchronise_norms(model)
+    ema = Ema(fabric.to_device(model), recipe.optim.ema)
+    optimizer = make_optimizer(model, recipe.optim)
+    forward = fabric.setup_module(model)
+    forward.to(memory_format=torch.channels_last)
+    loader = Loader(items, recipe.augment, recipe.seed, fabric.global_rank, fabric.world_size)
+    loss = DetectionLoss(model.strides, recipe.box_loss)
+    return Run(recipe, fabric, model, forward, ema, optimizer, loader, loss, classes, Progress())
+
+
+def _fabric(recipe: Recipe) -> Fabric:
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    strategy = "ddp" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "auto"
+    precision: Any = recipe.precision
+    fabric = Fabric(devices=processes, strategy=strategy, precision=precision, accelerator=recipe.device)
+    fabric.launch()
+    return fabric
+
+
+def make_optimizer(model: nn.Module, optim: Optim) -> torch.optim.Optimizer:
+    """Weight decay on kernels only: batch norms and biases are left alone."""
+    kernels = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": kernels, "weight_decay": optim.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if optim.name == "adamw":
+        return torch.optim.AdamW(groups, lr=optim.lr, fused=True)
+    return torch.optim.SGD(groups, lr=optim.lr, momentum=0.9, nesterov=True)
+
+
+def save(run: Run) -> None:
+    """Write `last.safetensors`, from the first process only."""
+    if not run.fabric.is_global_zero:
+        return
+    about = {
+        "model": run.recipe.model,
+        "classes": list(run.classes),
+        "size_hw": [run.recipe.height, run.recipe.width],
+        "recipe": dataclasses.asdict(run.recipe),
+    }
+    save_checkpoint(run.latest, run.model, run.ema, run.optimizer, run.progress, about)
+
+
+def restore(run: Run) -> None:
+    """Continue where `last.safetensors` stands; raises `ModelError` when there is none."""
+    run.progress = load_checkpoint(run.latest, run.model, run.ema, run.optimizer)
