@@ -66,7 +66,7 @@ def _parse(classes: Tuple[str, ...], where: str, line: str, size: Tuple[int, int
     fields = line.split()
     corners = numbers(fields[:8])
     if corners is None or len(fields) not in (9, 10) or fields[9:] not in ([], ["0"], ["1"]):
-        bad.add(where, "line is not x1 y1 … x4 y4 class difficult", repr(line[:80]))
+        bad.add(where, "line is not x1 y1 ... x4 y4 class difficult", repr(line[:80]))
         return None
     if fields[8] not in classes:
         bad.add(where, f"class is not one of {', '.join(classes)}", repr(fields[8]))
