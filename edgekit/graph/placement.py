@@ -1,0 +1,194 @@
+"""Where Q/DQ pairs go: the two placements, each a pure function of graph and plan.
+
+"trt"           rules R1, R2, R4, R5, R9, R10: on the inputs of weighted operators, nowhere else.
+"every-tensor"  for onnxruntime and OpenVINO: on every input and output of what runs on integers, because there an
+                operator is fused only as DQ -> op -> Q.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from edgekit.graph.channels import float_reason
+from edgekit.graph.operators import CLAMPS, has_integer_kernel, is_weighted, tensor_inputs
+from edgekit.graph.residual import node_depths, skip_operand
+from edgekit.graph.scales import effective_specs
+from edgekit.precision import QuantPlan, QuantSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which uses of which tensors go through Q/DQ.
+
+    Attributes:
+        specs: tensor name -> spec, for every tensor that the plan covers.
+        uses: tensor name -> the (node name, input index) pairs that read the dequantised value.
+        layers: names of the weighted nodes whose weights carry Q/DQ.
+        kept_float: name of a planned weighted node -> why it runs in float in this placement.
+    """
+
+    specs: dict[str, QuantSpec]
+    uses: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
+    kept_float: dict[str, str] = field(default_factory=dict)
+
+
+def place_trt(graph: ir.Graph, plan: QuantPlan) -> Placement:
+    """Inputs of weighted operators (R1), the skip operand of residual Adds (R4), equal-scale Concats (R5)."""
+    specs = effective_specs(graph, plan)
+    planned = _planned_layers(graph, plan)
+    kept = {n.name: reason for n in planned if (reason := float_reason(n)) is not None}
+    layers = [n for n in planned if n.name not in kept]
+    uses: dict[str, list[tuple[str, int]]] = {}
+    for node in layers:
+        _add_use(uses, specs, node, 0)
+    depth = node_depths(graph)
+    for node in graph:
+        if node.op_type == "Add" and (index := skip_operand(node, depth)) is not None and _feeds(node, layers):
+            _add_use(uses, specs, node, index)
+        if node.op_type == "Concat" and node.outputs[0].name in uses and _one_scale(node, specs):
+            for index in range(len(node.inputs)):
+                _add_use(uses, specs, node, index)
+    return Placement(specs, uses, tuple(str(n.name) for n in layers), {str(k): v for k, v in kept.items()})
+
+
+def place_every_tensor(graph: ir.Graph, plan: QuantPlan) -> Placement:
+    """Every input and output of the operators that run on integers.
+
+    An operator without weights is one of them when an integer operator feeds it and an integer convolution reads its
+    result: what comes before the first and after the last integer convolution stays in float.
+    """
+    specs = effective_specs(graph, plan)
+    planned = _planned_layers(graph, plan)
+    kept = _stem_reasons(graph, planned)
+    kept |= {str(n.name): "its output is an output of the network" for n in planned if _is_last(n)}
+    layers = [n for n in planned if n.name not in kept]
+    integer = _integer_nodes(graph, set(layers), specs)
+    uses: dict[str, list[tuple[str, int]]] = {}
+    for node in integer:
+        for index, value in enumerate(node.inputs):
+            if value in tensor_inputs(node) and node.op_type not in CLAMPS:
+                _add_use(uses, specs, node, index)
+        for value in _written(node):
+            for use in value.uses():
+                _add_use(uses, specs, use.node, use.idx)
+    return Placement(specs, uses, tuple(str(n.name) for n in layers), kept)
+
+
+PLACEMENTS: dict[str, Callable[[ir.Graph, QuantPlan], Placement]] = {
+    "trt": place_trt,
+    "every-tensor": place_every_tensor,
+}
+
+
+def clamp_after(node: ir.Node) -> ir.Node | None:
+    """The ReLU or Clip that alone reads the output of `node`: the Q behind it does its work."""
+    uses = node.outputs[0].uses() if len(node.outputs) == 1 else ()
+    if len(uses) != 1 or node.outputs[0].is_graph_output():
+        return None
+    reader = next(iter(uses)).node
+    return reader if reader.op_type in CLAMPS else None
+
+
+def _planned_layers(graph: ir.Graph, plan: QuantPlan) -> list[ir.Node]:
+    return [
+        node
+        for node in graph
+        if is_weighted(node)
+        and node.name in plan.weights
+        and node.name not in plan.excluded
+        and node.inputs[0] is not None
+        and node.inputs[0].name in plan.activations
+    ]
+
+
+def _add_use(uses: dict[str, list[tuple[str, int]]], specs: dict[str, QuantSpec], node: ir.Node, index: int) -> None:
+    value = node.inputs[index]
+    if value is None or value.const_value is not None or value.name not in specs or node.op_type == "QuantizeLinear":
+        return
+    readers = uses.setdefault(value.name, [])
+    if (str(node.name), index) not in readers:
+        readers.append((str(node.name), index))
+
+
+def _feeds(node: ir.Node, layers: list[ir.Node]) -> bool:
+    """Whether an integer layer reads the result of `node`, through a clamp or directly."""
+    clamp = clamp_after(node)
+    source = clamp if clamp is not None else node
+    return any(use.node in layers for output in source.outputs for use in output.uses())
+
+
+def _one_scale(concat: ir.Node, specs: dict[str, QuantSpec]) -> bool:
+    names = [v.name for v in (*concat.inputs, *concat.outputs) if v is not None]
+    return all(n in specs for n in names) and len({specs[str(n)].scale for n in names}) == 1
+
+
+def _is_last(node: ir.Node) -> bool:
+    clamp = clamp_after(node)
+    return (clamp if clamp is not None else node).outputs[0].is_graph_output()
+
+
+def _stem_reasons(graph: ir.Graph, planned: list[ir.Node]) -> dict[str, str]:
+    """A depthwise convolution right after a float stem stays in float: the border to integers is 4 times smaller there.
+
+    Measured on yolox_nano_416: docs/lowerings.md.
+    """
+    names = {node.name for node in planned}
+    reasons: dict[str, str] = {}
+    for node in graph:
+        if node.name in names and _group(node) > 1 and _strided(node):
+            source = _weighted_source(node.inputs[0])
+            if source is not None and source.name not in names and _weighted_source(source.inputs[0]) is None:
+                reasons[str(node.name)] = "depthwise and strided, right after a stem in float"
+    return reasons
+
+
+def _weighted_source(value: ir.Value | None) -> ir.Node | None:
+    """The weighted node whose activation `value` is, or None."""
+    for _ in range(4):
+        node = value.producer() if value is not None else None
+        if node is None or is_weighted(node):
+            return node
+        if node.op_type not in ("Relu", "Clip", "LeakyRelu", "Sigmoid", "Mul", "HardSigmoid"):
+            return None
+        value = node.inputs[0]
+    return None
+
+
+def _group(node: ir.Node) -> int:
+    return node.attributes["group"].as_int() if "group" in node.attributes else 1
+
+
+def _strided(node: ir.Node) -> bool:
+    return "strides" in node.attributes and max(node.attributes["strides"].as_ints()) > 1
+
+
+def _integer_nodes(graph: ir.Graph, layers: set[ir.Node], specs: dict[str, QuantSpec]) -> list[ir.Node]:
+    """The layers, and the operators between them that have integer kernels, in the graph's order."""
+    wanted: set[ir.Node] = set()
+    for node in reversed(list(graph)):
+        readers = {use.node for output in node.outputs for use in output.uses()}
+        capable = has_integer_kernel(node) or node.op_type in CLAMPS
+        if capable and (readers & (layers | wanted)) and not any(v.is_graph_output() for v in node.outputs):
+            wanted.add(node)
+    integer: dict[ir.Node, None] = {}
+    for node in graph:
+        sources = [value.producer() for value in tensor_inputs(node)]
+        covered = all(v.name in specs for v in (*tensor_inputs(node), *node.outputs)) and not _has_float_constant(node)
+        fed = any(source in integer for source in sources)
+        if node.op_type in CLAMPS:  # absorbed by the saturation of an integer operator, or left alone
+            fed = any(source in integer and clamp_after(source) is node for source in sources if source is not None)
+        if node in layers or (node in wanted and fed and covered):
+            integer[node] = None
+    return list(integer)
+
+
+def _has_float_constant(node: ir.Node) -> bool:
+    """Whether `node` adds or multiplies by a constant, which no integer kernel takes without Q/DQ of its own."""
+    return node.op_type in ("Add", "Mul", "Concat") and any(v is None or v.const_value is not None for v in node.inputs)
+
+
+def _written(node: ir.Node) -> list[ir.Value]:
+    """The outputs of an integer `node` that get Q/DQ: not those that a clamp reads first."""
+    return [] if clamp_after(node) is not None else [v for v in node.outputs if not v.is_graph_output()]
