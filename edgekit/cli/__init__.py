@@ -6,16 +6,22 @@ from typing import Optional
 
 import typer
 
+from edgekit.cli.check import check
 from edgekit.cli.doctor import doctor
 from edgekit.cli.guard import INTERRUPTED, complain, guarded
 from edgekit.cli.inspect import inspect
+from edgekit.cli.synth import synth
+from edgekit.cli.val import val
 
 _MAKE, _LOOK, _FLY = "Make a bundle", "Look at it", "Fly it"
 
 # in the order in which they are used; each function is the verb
 VERBS = (
     ("doctor", doctor, _LOOK),
+    ("synth", synth, _MAKE),
     ("inspect", inspect, _LOOK),
+    ("check", check, _LOOK),
+    ("val", val, _LOOK),
 )
 
 _EXAMPLES = """Four commands from an ONNX detector to boxes on a video:

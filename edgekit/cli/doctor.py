@@ -64,17 +64,17 @@ def _draw(value: Dict[str, Any]) -> Any:
 
 def _machine_rows(value: Dict[str, Any]) -> List[Any]:
     machine = value["machine"]
-    features = [name for name, there in machine["features"].items() if there]
     rows = [
-        ("processor", "{}, {} cores".format(machine["cpu"], machine["cores"])),
-        ("features", "{}: {}".format(machine["architecture"], ", ".join(features) or "none of avx2, vnni, neon")),
-        ("memory", "{:.1f} GB".format((machine["memory_mb"] or 0) / 1000.0)),
+        ("processor", machine["cpu"]),
+        ("cores", "{}, {} threads for this process".format(machine["cores"], machine["threads"])),
+        ("features", "{}: {}".format(machine["arch"], " ".join(machine["features"]) or "no known int8 kernels")),
+        ("memory", "{:.1f} GiB".format(machine["memory_mib"] / 1024.0)),
         ("system", machine["system"]),
-        ("python", "{version}  {executable}".format(**value["python"])),
+        ("python", "{}  {}".format(machine["python"], value["executable"])),
         ("edgekit", value["edgekit"]),
     ]
     if machine["board"]:
-        rows.insert(0, ("board", "{}  {}".format(machine["board"], machine["l4t"] or "")))
+        rows.insert(0, ("board", "{}, L4T {}".format(machine["board"], value["l4t"] or "unknown")))
     return rows
 
 

@@ -31,8 +31,8 @@ def guarded(verb: _Verb) -> _Verb:
         except EdgekitError as error:
             complain("error: {}".format(_one_line(error)))
             raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            complain("interrupted: what was finished is kept, nothing is half written")
+        except KeyboardInterrupt as stopped:
+            complain("interrupted: {}".format(_one_line(stopped)))
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # the reader has left, as `head` does; the interpreter would complain when it flushes at exit
@@ -54,4 +54,6 @@ def complain(text: str) -> None:
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt) and not str(error):
+        return "nothing is half written"
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,12 +1,16 @@
 """What this machine is, which libraries it has, and what they let it run."""
 
 import os
-import platform
+import re
 import sys
 from typing import Any, Dict, List, Optional, Tuple
 
 import edgekit
 from edgekit.bundle import default_cache_dir
+from edgekit.devices import has_vnni, is_x86, this_machine
+from edgekit.runtime.lowering import preferred_lowerings
+
+L4T_RELEASE = "/etc/nv_tegra_release"
 
 # distributions that one import name may come from, the first found counts
 LIBRARIES = (
@@ -42,13 +46,14 @@ def examine() -> Dict[str, Any]:
     """Look at this machine; nothing is run on it and no inference library is imported.
 
     Returns:
-        Plain values: edgekit, python, machine, libraries, video, runs, cache, extras.
+        Plain values: edgekit, executable, machine, l4t, libraries, video, runs, cache, extras.
     """
     libraries = library_versions()
     return {
         "edgekit": edgekit.__version__,
-        "python": {"version": platform.python_version(), "executable": sys.executable},
-        "machine": machine(),
+        "executable": sys.executable,
+        "machine": this_machine().to_json(),
+        "l4t": l4t_release(),
         "libraries": libraries,
         "video": video_abilities(),
         "runs": what_runs(libraries),
@@ -57,59 +62,14 @@ def examine() -> Dict[str, Any]:
     }
 
 
-def machine() -> Dict[str, Any]:
-    """Processor, memory and, on a Jetson, its board and Linux for Tegra release."""
-    flags = cpu_flags()
-    return {
-        "cpu": cpu_name(),
-        "architecture": platform.machine(),
-        "cores": available_cores(),
-        "memory_mb": memory_mb(),
-        "features": {
-            "avx2": "avx2" in flags,
-            "avx512": "avx512f" in flags,
-            "vnni": bool(flags & {"avx512_vnni", "avx_vnni", "avx512vnni"}),
-            "neon": bool(flags & {"neon", "asimd"}),
-            "dotprod": "asimddp" in flags,
-        },
-        "board": _first_line("/proc/device-tree/model"),
-        "l4t": _first_line("/etc/nv_tegra_release"),
-        "system": "{} {}".format(platform.system(), platform.release()),
-    }
-
-
-def cpu_flags(cpuinfo: str = "/proc/cpuinfo") -> "frozenset":
-    """The instruction sets that Linux reports, in lower case; none where it does not say."""
-    for line in _lines(cpuinfo):
-        name, _, value = line.partition(":")
-        if name.strip().lower() in ("flags", "features"):
-            return frozenset(value.lower().split())
-    return frozenset()
-
-
-def cpu_name(cpuinfo: str = "/proc/cpuinfo") -> str:
-    """The processor's marketing name, or its architecture where Linux does not say."""
-    for line in _lines(cpuinfo):
-        name, _, value = line.partition(":")
-        if name.strip() in ("model name", "Model", "Hardware") and value.strip():
-            return value.strip()
-    return platform.processor() or platform.machine()
-
-
-def available_cores() -> int:
-    """Cores that this process may use: affinity and containers counted."""
+def l4t_release(path: str = L4T_RELEASE) -> Optional[str]:
+    """The Linux for Tegra release of a Jetson, such as 36.4.3; None elsewhere."""
     try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
-
-
-def memory_mb(meminfo: str = "/proc/meminfo") -> Optional[int]:
-    """Physical memory, 10^6 bytes."""
-    for line in _lines(meminfo):
-        if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 1024 // 10**6
-    return None
+        with open(path) as stream:
+            found = re.search(r"R(\d+).*REVISION: ([\d.]+)", stream.readline())
+    except OSError:
+        return None
+    return "{}.{}".format(*found.groups()) if found else None
 
 
 def library_versions() -> Dict[str, Optional[str]]:
@@ -135,23 +95,16 @@ def video_abilities() -> Dict[str, Any]:
 
 
 def what_runs(libraries: Dict[str, Optional[str]]) -> Dict[str, Any]:
-    """The backend and the lowering that a bundle would run with here, and why."""
-    lowerings, why = preferred_lowerings()
-    backend = "onnxruntime" if libraries["onnxruntime"] else None
-    if backend is None:
-        why = "no inference library: pip install 'edgekit[ort]'"
-    return {"backend": backend, "lowerings": list(lowerings) if backend else [], "why": why}
-
-
-def preferred_lowerings() -> Tuple[Tuple[str, ...], str]:
-    """Lowerings in the order that this machine tries them, and the reason for the first."""
-    arch = platform.machine().lower()
-    if arch in ("aarch64", "arm64") or arch.startswith("armv"):
-        return ("ort-arm", "fp32"), "ARM: int8 activations run at full speed"
-    flags = cpu_flags()
-    if flags & {"avx512_vnni", "avx_vnni", "avx512vnni"}:
-        return ("ort-x86", "fp32"), "x86 with VNNI: uint8 activations, 8-bit weights"
-    return ("ort-x86-narrow", "ort-x86", "fp32"), "x86 without VNNI: 7-bit weights cannot saturate"
+    """The backend and the lowerings that a bundle would run with here, best first, and why."""
+    if libraries["onnxruntime"] is None:
+        return {"backend": None, "lowerings": [], "why": "no inference library; pip install 'edgekit[ort]'"}
+    if not is_x86():
+        why = "ARM multiplies int8 by int8 at full speed"
+    elif has_vnni():
+        why = "x86 with VNNI sums uint8 x int8 exactly"
+    else:
+        why = "x86 without VNNI would saturate with 8-bit weights; 7-bit ones cannot"
+    return {"backend": "onnxruntime", "lowerings": list(preferred_lowerings()), "why": why}
 
 
 def cache_state() -> Dict[str, Any]:
@@ -218,16 +171,3 @@ def _build_facts(text: str) -> Dict[str, str]:
         if colon and name not in found:
             found[name] = value.strip()
     return found
-
-
-def _lines(path: str) -> List[str]:
-    try:
-        with open(path, errors="replace") as stream:
-            return stream.read().splitlines()
-    except OSError:
-        return []
-
-
-def _first_line(path: str) -> Optional[str]:
-    lines = _lines(path)
-    return lines[0].strip("\0 ") if lines else None

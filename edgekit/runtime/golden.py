@@ -1,0 +1,122 @@
+"""Does this machine find what the workstation found? A bundle's golden images, run again here.
+
+Matched as the exporter matches: boxes at IoU >= 0.9, scores within 0.02, edges within 1 px; a box whose score is
+so near the threshold that it may fall on either side does not count.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from edgekit.bundle import Bundle
+from edgekit.detections import Detections
+from edgekit.errors import BundleError, GateError
+from edgekit.metrics.match import MAX_DBOX_PX, MAX_DSCORE, MatchReport, match_detections, total
+from edgekit.runtime.detector import Detector
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class GoldenReport:
+    """How the boxes of a lowering agree with the golden ones.
+
+    Attributes:
+        lowering: the graph that ran.
+        backend: library and version.
+        images: name of the golden image -> its comparison.
+        max_dscore, max_dbox_px: largest differences that pass.
+    """
+
+    lowering: str
+    backend: str
+    images: Dict[str, MatchReport]
+    max_dscore: float = MAX_DSCORE
+    max_dbox_px: float = MAX_DBOX_PX
+
+    @property
+    def failed(self) -> List[str]:
+        """Names of the images that do not agree."""
+        return [name for name, match in self.images.items() if not match.agrees(self.max_dscore, self.max_dbox_px)]
+
+    def to_json(self) -> Dict[str, Any]:
+        """Plain values: the sum over the images, and each image."""
+        return {
+            "lowering": self.lowering,
+            "backend": self.backend,
+            "passed": not self.failed,
+            "total": asdict(total(self.images.values())),
+            "images": {name: asdict(match) for name, match in self.images.items()},
+        }
+
+    def gate(self) -> None:
+        """Pass, or say what differs.
+
+        Raises:
+            GateError: an image does not agree.
+        """
+        if self.failed:
+            worst = self.images[self.failed[0]]
+            raise GateError(
+                "{} of {} golden images differ with {} on {}; {}: {} matched, {} missing, {} extra, score {:.3f}, "
+                "box {:.2f} px off".format(
+                    len(self.failed),
+                    len(self.images),
+                    self.lowering,
+                    self.backend,
+                    self.failed[0],
+                    worst.matched,
+                    worst.missing,
+                    worst.extra,
+                    worst.max_dscore,
+                    worst.max_dbox_px,
+                )
+            )
+
+
+def check_golden(bundle: Bundle, detector: Detector, progress: Optional[Progress] = None) -> GoldenReport:
+    """Run the golden images of `bundle` through `detector`, opened from the same bundle.
+
+    Args:
+        bundle: has the images and the boxes that they gave.
+        detector: one of its lowerings.
+        progress: called after each image.
+
+    Raises:
+        BundleError: a golden entry is missing or is no image.
+        BackendError: the inference library failed.
+    """
+    records = bundle.manifest.get("golden") or []
+    images = {}
+    for number, record in enumerate(records, 1):
+        image = _decode_image(bundle.read(record["image"]), bundle.path, record["image"])
+        found = detector(image, conf=record["conf"], iou=record.get("iou"))
+        images[record["image"]] = match_detections(
+            golden_detections(record["detections"]), found, threshold=record["conf"]
+        )
+        if progress is not None:
+            progress(number, len(records), "golden images")
+    return GoldenReport(detector.lowering, detector.session.backend, images)
+
+
+def golden_detections(rows: Sequence[Dict[str, Any]]) -> Detections:
+    """The boxes of a manifest's golden record."""
+    xyxy = np.array([row["xyxy"] for row in rows], np.float32).reshape(-1, 4)
+    score = np.array([row["score"] for row in rows], np.float32)
+    return Detections(xyxy, score, np.array([row["class_id"] for row in rows], np.int64))
+
+
+def _decode_image(data: bytes, path: str, entry: str) -> np.ndarray:
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise BundleError("{}: {} is not an image; export the bundle again".format(path, entry))
+    return image
+
+
+def entry_counts(bundle: Bundle) -> Tuple[int, int]:
+    """Entries and their bytes, which opening the bundle has checked against their hashes."""
+    sizes = [record["size"] for record in bundle.manifest["entries"].values()]
+    return len(sizes), sum(sizes)
