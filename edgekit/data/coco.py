@@ -7,6 +7,7 @@ class numbers.
 """
 
 import json
+import math
 import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -142,9 +143,12 @@ def _parse(
         return None
     try:
         x, y, w, h = (float(v) for v in row["bbox"])
-        area = float(row.get("area", w * h))
+        area = float(row.get("area", abs(w * h)))
     except (KeyError, TypeError, ValueError):
         bad.add(where, "bbox is not four numbers x, y, w, h", repr(row.get("bbox")))
+        return None
+    if not 0 <= area < math.inf:
+        bad.add(where, "area is not a finite number of square pixels", repr(row["area"]))
         return None
     seen = f"bbox {row['bbox']}"
     xyxy = checked_box(where, seen, (x, y, x + w, y + h), image["width"], image["height"], bad)

@@ -169,7 +169,7 @@ def load_image(sample: Sample) -> np.ndarray:
 
 
 def load_infrared(sample: Sample) -> np.ndarray:
-    """Read the sample's infrared image: (height, width) uint8.
+    """Read the sample's infrared image: (height, width) uint8; of a 16-bit file the upper 8 bits.
 
     Raises:
         DataError: the sample has none, or the file is missing, not an image, or of another size.

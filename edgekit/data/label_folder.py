@@ -47,10 +47,12 @@ def read_label_folder(
         raise DataError(f"{images} holds no images (jpg, png, bmp, tif, webp); check the path")
     if not os.path.isdir(labels):
         raise DataError(f"no label folder {labels}; expected one .txt an image there")
+    texts = [os.path.join(labels, os.path.splitext(os.path.basename(path))[0] + ".txt") for path in paths]
+    if not any(os.path.isfile(text) for text in texts):
+        raise DataError(f"none of the {len(paths)} images in {images} has a .txt of its name in {labels}; check both")
     samples = []
-    for number, path in enumerate(paths, start=1):
+    for number, (path, text) in enumerate(zip(paths, texts), start=1):
         size = image_size(path)
-        text = os.path.join(labels, os.path.splitext(os.path.basename(path))[0] + ".txt")
         absent = may_lack and not os.path.isfile(text)
         samples.append(sample_of(path, size, [] if absent else _labels(text, size, parse, bad), number))
     return Dataset(name, tuple(classes), tuple(samples), bad.notes())

@@ -152,9 +152,9 @@ def _truth_rows(dataset: LabelledImages, chosen: Sequence[int]) -> list[dict[str
     rows: list[dict[str, Any]] = []
     for sample in dataset.samples:
         areas = _box_areas(sample.xyxy) if sample.area is None else sample.area
-        for xyxy, class_id, area in zip(sample.xyxy, sample.class_id, areas, strict=True):
+        for xyxy, class_id, area in zip(sample.xyxy, sample.class_id.tolist(), areas.tolist(), strict=True):
             if class_id in chosen:
-                rows.append(_row(sample.image_id, int(class_id), xyxy, area=float(area), iscrowd=0))
+                rows.append(_row(sample.image_id, class_id, xyxy, area=area, iscrowd=0))
         for xyxy, class_ids in zip(sample.ignore_xyxy, _ignored_classes(sample, chosen), strict=True):
             area = float(_box_areas(xyxy[None])[0])
             rows += [_row(sample.image_id, c, xyxy, area=area, iscrowd=1) for c in class_ids]

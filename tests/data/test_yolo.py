@@ -65,6 +65,9 @@ def test_missing_folders_and_names_are_said(root, tmp_path):
         read_yolo(str(root / "images" / "val"), str(root / "none"), classes=["car"])
     with pytest.raises(DataError, match="cannot list images folder"):
         read_yolo(str(root / "images" / "test"))
+    (root / "labels" / "other").mkdir()
+    with pytest.raises(DataError, match="none of the 3 images in .* has a .txt of its name"):
+        read_yolo(str(root / "images" / "val"), str(root / "labels" / "other"))
     (root / "classes.txt").unlink()
     with pytest.raises(DataError, match="no class names for"):
         read_yolo(str(root / "images" / "val"))
