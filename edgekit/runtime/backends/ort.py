@@ -1,0 +1,167 @@
+"""ONNX Runtime on the processor, version 1.10 (Python 3.6) and later."""
+
+import json
+import os
+import tempfile
+from typing import Any, Dict, List, Mapping, Tuple
+
+import numpy as np
+import onnxruntime
+
+from edgekit.devices import cpu_features, cpu_model, is_x86, physical_cores
+from edgekit.errors import BackendError
+from edgekit.files import sha256_bytes, storage_errors
+from edgekit.runtime.backends.onnx_scan import signed_activation
+from edgekit.runtime.session import LayerTime, Session, SessionOptions
+from edgekit.tensors import TensorSpec
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
+_ERRORS_ONLY = 3
+
+
+class OrtSession(Session):
+    """A graph in ONNX Runtime, with outputs that are allocated once."""
+
+    def __init__(self, session: Any, threads: int, profile: bool, name: str) -> None:
+        self._session = session
+        self._name = name
+        self._profile = profile
+        self.threads = threads
+        self.backend = "onnxruntime {}".format(onnxruntime.__version__)
+        self.inputs = tuple(_spec(node, name) for node in session.get_inputs())
+        self.outputs = tuple(_spec(node, name) for node in session.get_outputs())
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> List[np.ndarray]:
+        try:
+            outputs: List[np.ndarray] = self._session.run(None, dict(feeds))
+        except Exception as error:  # the library's classes share no base of their own
+            raise _failed("{} failed in {}".format(self._name, self.backend), error) from error
+        return outputs
+
+    def layer_times(self) -> List[LayerTime]:
+        if not self._profile:
+            return super().layer_times()
+        self._profile = False
+        path = self._session.end_profiling()
+        try:
+            with open(path, encoding="utf-8") as stream:
+                return _layer_times(json.load(stream))
+        finally:
+            os.unlink(path)
+
+    def close(self) -> None:
+        if self._profile:
+            self.layer_times()
+        self._session = None
+
+
+def open_onnx(artifact: str, options: SessionOptions) -> OrtSession:
+    """Load an ONNX graph.
+
+    Raises:
+        BackendError: ONNX Runtime refuses the graph, or the graph would be slow and wrong on this processor.
+    """
+    _refuse_signed(artifact)
+    threads = options.threads or physical_cores()
+    settings = _settings(options, threads)
+    ready = _optimized_path(artifact) if options.keep_optimized and options.optimize else None
+    if ready is not None and os.path.isfile(ready):
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = _create(ready, settings)
+    elif ready is not None:
+        session = _create_and_keep(artifact, settings, ready)
+    else:
+        session = _create(artifact, settings)
+    return OrtSession(session, threads, options.profile, os.path.basename(artifact))
+
+
+def _refuse_signed(artifact: str) -> None:
+    if not is_x86():
+        return
+    with open(artifact, "rb") as stream:
+        tensor = signed_activation(stream.read())
+    if tensor is not None:
+        raise BackendError(
+            "{} quantises {!r} to signed int8, which ONNX Runtime runs slower than float on x86; "
+            "export the ort-x86 lowering, or run it on ARM".format(artifact, tensor)
+        )
+
+
+def _settings(options: SessionOptions, threads: int) -> Any:
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = _ERRORS_ONLY
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
+    settings.add_session_config_entry("session.force_spinning_stop", "0" if options.spinning else "1")
+    if not options.optimize:
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if options.profile:
+        settings.enable_profiling = True
+        settings.profile_file_prefix = os.path.join(tempfile.gettempdir(), "edgekit-profile-{}".format(os.getpid()))
+    return settings
+
+
+def _create(path: str, settings: Any) -> Any:
+    try:
+        return onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library's classes share no base of their own
+        raise _failed("onnxruntime {} cannot load {}".format(onnxruntime.__version__, path), error) from error
+
+
+def _create_and_keep(artifact: str, settings: Any, ready: str) -> Any:
+    """Load a graph and keep what the optimiser made of it as `ready`, whole or not at all."""
+    temporary = "{}.{}.part".format(ready, os.getpid())
+    settings.optimized_model_filepath = temporary
+    try:
+        session = _create(artifact, settings)
+        with storage_errors(ready):
+            os.replace(temporary, ready)
+        return session
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def _optimized_path(artifact: str) -> str:
+    """Beside the artefact, named after what the optimised graph depends on."""
+    with open(artifact, "rb") as stream:
+        graph = stream.read()
+    key = json.dumps([sha256_bytes(graph), onnxruntime.__version__, cpu_model(), cpu_features()])
+    folder, name = os.path.split(artifact)
+    return os.path.join(folder, "{}.{}.ort".format(name, sha256_bytes(key.encode())[:16]))
+
+
+def _spec(node: Any, name: str) -> TensorSpec:
+    shape = tuple(node.shape)
+    if not all(isinstance(size, int) for size in shape):
+        raise BackendError(
+            "{}: {} has the shape {}, expected a fixed one; export it with a fixed input size".format(
+                name, node.name, list(shape)
+            )
+        )
+    return TensorSpec(node.name, shape, _DTYPES.get(node.type, node.type))
+
+
+def _layer_times(events: List[Dict[str, Any]]) -> List[LayerTime]:
+    total: Dict[Tuple[str, str], List[float]] = {}
+    for event in events:
+        name = event.get("name", "")
+        if event.get("cat") == "Node" and name.endswith("_kernel_time"):
+            key = (name[: -len("_kernel_time")], event.get("args", {}).get("op_name", ""))
+            total.setdefault(key, []).append(event["dur"] / 1000.0)
+    layers = [LayerTime(name, op, len(ms), sum(ms)) for (name, op), ms in total.items()]
+    return sorted(layers, key=lambda layer: -layer.total_ms)
+
+
+def _failed(what: str, error: Exception) -> BackendError:
+    return BackendError("{}: {}".format(what, " ".join(str(error).split())))

@@ -1,0 +1,147 @@
+"""The door to an inference library: arrays in, arrays out."""
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from edgekit.errors import BackendError
+from edgekit.files import PathLike
+from edgekit.tensors import TensorSpec
+
+# suffix of the artefact -> module of its backend, extra that installs the library
+_BACKENDS = {".onnx": ("edgekit.runtime.backends.ort", "ort")}
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How a network is run.
+
+    Attributes:
+        threads: worker threads of one run; the physical cores that this process may use where None.
+        spinning: let idle workers burn their core. A few percent faster on an idle machine, half as fast on a busy
+            one, and it costs power: off.
+        optimize: let the backend rewrite the graph; off only to compare numbers.
+        profile: record the time of every layer, read by `Session.layer_times`.
+        keep_optimized: keep the rewritten graph in the folder of the artefact for the next start. It is named after
+            the library's version and the processor, and is only used by these.
+    """
+
+    threads: Optional[int] = None
+    spinning: bool = False
+    optimize: bool = True
+    profile: bool = False
+    keep_optimized: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise BackendError("threads is at least 1, got {}".format(self.threads))
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """The time that one layer took.
+
+    Attributes:
+        name: the layer's name in the optimised graph.
+        op: its operator.
+        calls: how often it ran.
+        total_ms: all its runs together.
+    """
+
+    name: str
+    op: str
+    calls: int
+    total_ms: float
+
+
+class Session(ABC):
+    """A network, loaded and ready to run; one thread uses it at a time.
+
+    Attributes:
+        inputs: what `run` takes.
+        outputs: what `run` gives, in this order.
+        backend: library and version, such as "onnxruntime 1.19.2".
+        threads: worker threads of one run.
+    """
+
+    inputs: Tuple[TensorSpec, ...]
+    outputs: Tuple[TensorSpec, ...]
+    backend: str
+    threads: int
+
+    @abstractmethod
+    def run(self, feeds: Mapping[str, np.ndarray]) -> List[np.ndarray]:
+        """Run the network once.
+
+        Args:
+            feeds: input name to array, as `inputs` says. They are read until `run` returns, never written.
+
+        Returns:
+            One array for each of `outputs`. They belong to the session and are overwritten by the next `run`: copy
+            what must stay.
+
+        Raises:
+            BackendError: the library failed.
+        """
+
+    def layer_times(self) -> List[LayerTime]:
+        """Time of every layer since the session was opened with `profile`, slowest first; ends the recording.
+
+        Raises:
+            BackendError: the session was not opened with `profile`.
+        """
+        raise BackendError("{} records no layer times here; open the session with profile=True".format(self.backend))
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the network; the session cannot be used after."""
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.close()
+
+
+def open_session(
+    artifact: PathLike,
+    threads: Optional[int] = None,
+    optimize: bool = True,
+    profile: bool = False,
+    keep_optimized: bool = False,
+) -> Session:
+    """Open a graph or engine with the backend that its suffix names.
+
+    Args:
+        artifact: the file, such as `model.onnx`.
+        threads, optimize, profile, keep_optimized: see `SessionOptions`.
+
+    Raises:
+        BackendError: no backend takes this file, its library is not installed, or it refuses the graph.
+    """
+    artifact = os.fspath(artifact)
+    suffix = os.path.splitext(artifact)[1]
+    if suffix not in _BACKENDS:
+        raise BackendError(
+            "cannot run {}: no backend for {!r}, known are {}".format(artifact, suffix, ", ".join(_BACKENDS))
+        )
+    if not os.path.isfile(artifact):
+        raise BackendError("cannot run {}: there is no such file".format(artifact))
+    module, extra = _BACKENDS[suffix]
+    try:
+        backend = import_module(module)
+    except ImportError as error:
+        if error.name and error.name.startswith("edgekit"):
+            raise  # a mistake of ours, not a missing library
+        raise BackendError(
+            "cannot run {} here: {}. Install its library with: pip install 'edgekit[{}]'".format(
+                os.path.basename(artifact), error, extra
+            )
+        ) from error
+    options = SessionOptions(threads, optimize=optimize, profile=profile, keep_optimized=keep_optimized)
+    session: Session = backend.open_onnx(artifact, options)
+    return session
