@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from edgekit.models.csp_darknet import CspDarknet
@@ -83,10 +82,7 @@ class Fasterx(nn.Module):
     def forward(self, x_nchw: Tensor) -> list[Tensor] | Tensor:
         """(B, 3, H, W) -> raw maps when training, else (B, N, 5 + classes)."""
         maps: list[Tensor] = self.head(self.features(x_nchw))
-        if self.training:
-            return maps
-        flat = flatten_maps(maps)
-        return torch.cat((flat[..., :4], flat[..., 4:].sigmoid()), dim=2)
+        return maps if self.training else flatten_maps(maps)
 
     def deploy(self) -> Fasterx:
         """A copy for inference: no auxiliary head, batch norms and space-to-depth folded into convolutions."""

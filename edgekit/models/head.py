@@ -19,7 +19,10 @@ from edgekit.models.blocks import ConvBnAct, conv
 
 
 class Predictors(nn.Module):
-    """The three last 1x1 convolutions; class and objectness biases start at a probability of 0.01."""
+    """The three last 1x1 convolutions; class and objectness biases start at a probability of 0.01.
+
+    Objectness and classes leave as logits in training and as probabilities in eval mode.
+    """
 
     def __init__(self, channels: int, num_classes: int):
         super().__init__()
@@ -32,7 +35,10 @@ class Predictors(nn.Module):
 
     def forward(self, cls_feat: Tensor, reg_feat: Tensor) -> Tensor:
         """Two (B, C, H, W) tower maps -> (B, 5 + classes, H, W)."""
-        return torch.cat((self.reg(reg_feat), self.obj(reg_feat), self.cls(cls_feat)), dim=1)
+        obj, cls = self.obj(reg_feat), self.cls(cls_feat)
+        if not self.training:
+            obj, cls = obj.sigmoid(), cls.sigmoid()
+        return torch.cat((self.reg(reg_feat), obj, cls), dim=1)
 
 
 def _tower(width: int, convs: int, act: str, depthwise: bool) -> nn.Sequential:
@@ -115,5 +121,7 @@ class Head(nn.Module):
 
 
 def flatten_maps(maps: Sequence[Tensor]) -> Tensor:
-    """Raw maps -> (B, N, 5 + classes), rows first inside a level, levels by ascending stride; still logits."""
-    return torch.cat([level.flatten(2) for level in maps], dim=2).transpose(1, 2)
+    """Maps (B, 5 + classes, H, W) -> (B, N, 5 + classes), rows first inside a level, levels by ascending stride."""
+    # Plain integers, so that an exported graph holds constant shapes and no arithmetic on them.
+    flat = [level.reshape(int(level.shape[0]), int(level.shape[1]), -1) for level in maps]
+    return torch.cat(flat, dim=2).transpose(1, 2)

@@ -35,22 +35,32 @@ class Loader:
 
     Args:
         items: the training set, images in memory.
+        extra: rendered samples, mixed in where `full` is not asked for.
         augment: how samples are made.
         seed: with the epoch and the position in it, determines each sample.
         rank: this process's number; it takes every `world`-th sample of each global batch.
         world: number of processes.
     """
 
-    def __init__(self, items: Sequence[Labelled], augment: Augment, seed: int, rank: int = 0, world: int = 1):
+    def __init__(
+        self,
+        items: Sequence[Labelled],
+        augment: Augment,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        extra: Sequence[Labelled] = (),
+    ):
         self.items = items
+        self.mixed = [*items, *extra]
         self.augment = augment
         self.seed = seed
         self.rank = rank
         self.world = world
 
-    def steps(self, batch: int) -> int:
+    def steps(self, batch: int, full: bool) -> int:
         """Steps of one epoch with a global batch of `batch`; the remainder is dropped."""
-        return max(1, len(self.items) // batch)
+        return max(1, len(self._pool(full)) // batch)
 
     def epoch(
         self, epoch: int, batch: int, size_wh: tuple[int, int], full: bool, first_step: int = 0
@@ -64,14 +74,14 @@ class Loader:
             full: full frames at nearly their own scale instead of zoomed crops and mosaics.
             first_step: steps to leave out, for a resumed run.
         """
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.items))
-        for step in range(first_step, self.steps(batch)):
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self._pool(full)))
+        for step in range(first_step, self.steps(batch, full)):
             positions = range(step * batch + self.rank, (step + 1) * batch, self.world)
             yield collate([self._sample(epoch, p, order, size_wh, full) for p in positions])
 
     def _sample(self, epoch: int, position: int, order: np.ndarray, size_wh: tuple[int, int], full: bool) -> Labelled:
         rng = np.random.default_rng((self.seed, epoch, position))
-        item = self.items[order[position % len(order)]]
+        item = self._pool(full)[order[position % len(order)]]
         draw = self._full_frame if full else self._crop
         made = draw(item, size_wh, rng)
         if not full and rng.random() < self.augment.mixup:
@@ -92,7 +102,10 @@ class Loader:
         return random_crop(item, size_wh, rng, (scale[0] * fit, scale[1] * fit), self.augment.stretch, focus=0.0)
 
     def _any(self, rng: np.random.Generator) -> Labelled:
-        return self.items[int(rng.integers(len(self.items)))]
+        return self.mixed[int(rng.integers(len(self.mixed)))]
+
+    def _pool(self, full: bool) -> Sequence[Labelled]:
+        return self.items if full else self.mixed
 
 
 def flipped(item: Labelled, augment: Augment, rng: np.random.Generator) -> Labelled:

@@ -16,7 +16,7 @@ from edgekit.data.augment import Labelled
 from edgekit.data.dataset import Dataset
 from edgekit.errors import ConfigError
 from edgekit.models import Fasterx
-from edgekit.train.datasets import open_sets, training_items
+from edgekit.train.datasets import open_sets
 from edgekit.train.evaluate import evaluate, network_preprocess
 from edgekit.train.interrupt import TrainingInterrupted, stop_requested
 from edgekit.train.recipe import Recipe
@@ -61,8 +61,8 @@ def train(recipe: Recipe | str | os.PathLike[str], *, resume: bool = False, prog
         recipe = read_toml(recipe, Recipe)
     if not resume and latest_checkpoint(recipe).exists():
         raise ConfigError(f"{recipe.out} holds a run already; resume it, or delete the folder to start again")
-    train_set, val_set = open_sets(recipe.data, recipe.seed)
-    return fit(recipe, training_items(train_set, recipe, progress), val_set, resume=resume, progress=progress)
+    sets = open_sets(recipe, progress)
+    return fit(recipe, sets.items, sets.val, extra=sets.extra, resume=resume, progress=progress)
 
 
 def fit(
@@ -70,23 +70,33 @@ def fit(
     items: Sequence[Labelled],
     val_set: Dataset,
     *,
+    extra: Sequence[Labelled] = (),
     resume: bool = False,
     progress: Report | None = None,
 ) -> Path:
-    """Train on images in memory; `val_set` is scored every `eval_every` epochs and names the classes.
+    """Train on images in memory.
+
+    Args:
+        recipe: the run.
+        items: training set.
+        val_set: scored every `eval_every` epochs; its class names are the model's.
+        extra: rendered samples, mixed into the crop epochs.
+        resume: continue from the checkpoint in the recipe's folder.
+        progress: see `train`.
 
     Raises:
         DataError: the loss is not finite.
         TrainingInterrupted: Ctrl-C; a checkpoint was written.
     """
-    run = start(recipe, items, val_set.classes)
+    run = start(recipe, items, val_set.classes, extra)
     if resume:
         restore(run)
-    total = sum(run.loader.steps(phase_of(recipe, epoch).batch) for epoch in range(recipe.epochs))
+    phases = [phase_of(recipe, epoch) for epoch in range(recipe.epochs)]
+    total = sum(run.loader.steps(phase.batch, phase.full) for phase in phases)
     began = time.monotonic() - run.progress.seconds
     with stop_requested() as stop:
         for epoch in range(run.progress.epoch, recipe.epochs):
-            phase = phase_of(recipe, epoch)
+            phase = phases[epoch]
             sums: dict[str, float] = {}
             for batch in run.loader.epoch(epoch, phase.batch, phase.size_wh, phase.full, run.progress.step_in_epoch):
                 losses = train_step(run, batch, total, use_l1=phase.full)

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """Where images and labels are.
+    """Where images and labels are; environment variables in paths are expanded.
 
     Attributes:
-        train_images: folder of the training images.
+        train_images: folder of the training images; empty trains on rendered frames alone.
         train_labels: COCO JSON of the training images.
-        val_images: folder of the validation images.
+        val_images: folder of the validation images; empty scores on rendered frames.
         val_labels: COCO JSON of the validation images.
-        synth_frames: rendered frames added to the training set; 0 is none.
+        synth_frames: rendered frames added to the crop epochs (all epochs when there are no others).
+        synth_kind: thermal (HIT-UAV's classes and sizes) | colour (all rendered classes).
+        synth_val_frames: rendered frames to score on, when val_labels is empty.
         score_classes: classes that the reported AP is over; empty is all.
     """
 
@@ -23,7 +25,15 @@ class DataSet:
     val_images: str = ""
     val_labels: str = ""
     synth_frames: int = 0
+    synth_kind: str = "thermal"
+    synth_val_frames: int = 64
     score_classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.synth_kind not in ("thermal", "colour"):
+            raise ValueError(f"data.synth_kind {self.synth_kind!r} is unknown; choose thermal or colour")
+        if not self.train_labels and not self.synth_frames:
+            raise ValueError("data names neither train_labels nor synth_frames; give one of them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,7 @@ class Recipe:
     name: str
     model: str
     out: str
+    data: DataSet
     height: int = 512
     width: int = 640
     crop: int = 320
@@ -126,7 +137,6 @@ class Recipe:
     eval_every: int = 5
     box_loss: str = "iou"
     init: str = ""
-    data: DataSet = field(default_factory=DataSet)
     augment: Augment = field(default_factory=Augment)
     optim: Optim = field(default_factory=Optim)
 

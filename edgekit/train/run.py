@@ -63,8 +63,8 @@ def latest_checkpoint(recipe: Recipe) -> Path:
     return Path(recipe.out) / "last.safetensors"
 
 
-def start(recipe: Recipe, items: Sequence[Labelled], classes: tuple[str, ...]) -> Run:
-    """Build everything at step 0, from random weights or from `recipe.init`.
+def start(recipe: Recipe, items: Sequence[Labelled], classes: tuple[str, ...], extra: Sequence[Labelled] = ()) -> Run:
+    """Build everything at step 0, from random weights or from `recipe.init`; `extra` is mixed into crop epochs.
 
     Raises:
         DataError: there are no training images.
@@ -86,7 +86,7 @@ def start(recipe: Recipe, items: Sequence[Labelled], classes: tuple[str, ...]) -
     optimizer = make_optimizer(model, recipe.optim)
     forward = fabric.setup_module(model)
     forward.to(memory_format=torch.channels_last)
-    loader = Loader(items, recipe.augment, recipe.seed, fabric.global_rank, fabric.world_size)
+    loader = Loader(items, recipe.augment, recipe.seed, fabric.global_rank, fabric.world_size, extra)
     loss = DetectionLoss(model.strides, recipe.box_loss)
     return Run(recipe, fabric, model, forward, ema, optimizer, loader, loss, classes, Progress())
 
