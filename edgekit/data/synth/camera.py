@@ -55,6 +55,23 @@ class Camera:
         columns = self.matrix[:, 2] * height_m + self.matrix[:, 3]
         return np.stack([self.matrix[:, 0], self.matrix[:, 1], columns], axis=1)
 
+    def anchors(self, xy_m: np.ndarray, heading_rad: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """The projection near points on the ground, to first order: enough for anything a few metres long.
+
+        Args:
+            xy_m: (N, 2) metres.
+            heading_rad: (N,) where each one's forward points.
+
+        Returns:
+            origin (N, 2) pixels, and frame (N, 3, 2): pixels a metre forward, to the right, and up.
+        """
+        rays = xy_m @ self.matrix[:, :2].T + self.matrix[:, 3]
+        origin = rays[:, :2] / rays[:, 2:3]
+        slope = (self.matrix[None, :2, :3] - origin[:, :, None] * self.matrix[None, 2:3, :3]) / rays[:, 2, None, None]
+        c, s = np.cos(heading_rad)[:, None], np.sin(heading_rad)[:, None]
+        along_x, along_y = slope[:, :, 0], slope[:, :, 1]
+        return origin, np.stack([along_x * c + along_y * s, along_y * c - along_x * s, slope[:, :, 2]], axis=1)
+
     def pixels_per_metre(self, x_m: float, y_m: float) -> float:
         """Scale of something on the ground at (x, y)."""
         depth = self.matrix[2, 0] * x_m + self.matrix[2, 1] * y_m + self.matrix[2, 3]

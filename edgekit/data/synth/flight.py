@@ -92,10 +92,10 @@ class Flight:
         camera = Camera(path.at(t_s), self.width, self.height)
         drawn = scene.draw(camera, t_s, (self.width, self.height))
         motion = _motion_px(camera, path.at(t_s + _EXPOSURE_S))
-        image = sensor.colour(drawn.bgr, index, t_s, motion)
-        thermal = (
-            sensor.thermal(drawn.heat, index, t_s, motion) if infrared or (infrared is None and self.infrared) else None
-        )
+        image = sensor.colour(cv2.cvtColor(drawn.canvas, cv2.COLOR_BGRA2BGR), index, t_s, motion)
+        thermal = None
+        if self.infrared if infrared is None else infrared:
+            thermal = sensor.thermal(cv2.extractChannel(drawn.canvas, 3), index, t_s, motion)
         return _with_truth(self, scene, drawn, image, thermal, masks)
 
 

@@ -1,7 +1,7 @@
 """Paints the ground of a world once: a colour map and its thermal twin, which every frame is then warped from."""
 
 import math
-from typing import NamedTuple, Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -14,19 +14,18 @@ PIXELS_PER_M = 8
 SIZE_PX = int(WORLD_M) * PIXELS_PER_M
 _SHIFT = 4
 _LIT = 255
+_DECK_M = 2.5
 
 
 class Ground(NamedTuple):
     """The painted maps; row 0 is y = 0 m, `PIXELS_PER_M` pixels a metre.
 
     Attributes:
-        bgr: (S, S, 3) uint8.
-        heat: (S, S) uint8, thermal levels.
+        bgrh: (S, S, 4) uint8: blue, green, red, and the thermal level.
         light: (S / 4, S / 4) uint8, 255 in the sun and less in a shadow.
     """
 
-    bgr: np.ndarray
-    heat: np.ndarray
+    bgrh: np.ndarray
     light: np.ndarray
 
 
@@ -83,7 +82,7 @@ def paint(layout: Layout, weather: Weather) -> Ground:
         _stall(canvas, stall)
     light = _light(layout)
     _texture(canvas, rng, light)
-    return Ground(canvas.bgr, canvas.heat, light)
+    return Ground(cv2.merge([*cv2.split(canvas.bgr), canvas.heat]), light)
 
 
 def _parcel(canvas: _Canvas, rng: Random, parcel: Parcel) -> None:
@@ -241,6 +240,10 @@ def _light(layout: Layout) -> np.ndarray:
     size = SIZE_PX // 4
     light = np.full((size, size), _LIT, np.uint8)
     sun = np.array(layout.sun_per_metre)
+    for deck in bridges(layout):
+        _shade(light, deck + sun * _DECK_M)
+    for deck in bridges(layout):
+        _shade(light, deck, _LIT)
     for building in layout.buildings:
         _shade(light, building_shadow(building, sun))
     for tree in layout.trees:
@@ -261,9 +264,21 @@ def tree_shadow(tree: Tree, sun: np.ndarray) -> np.ndarray:
     return cv2.convexHull(np.concatenate([near, far]).astype(np.float32))[:, 0]
 
 
-def _shade(light: np.ndarray, outline: np.ndarray) -> None:
+def bridges(layout: Layout) -> List[np.ndarray]:
+    """The outline (N, 2) in metres of each street where it is over the river."""
+    decks = []
+    for street in layout.streets:
+        x, _ = crossing(layout.river, street)
+        reach = layout.river.half_width + 6.0
+        along = np.interp(np.linspace(x - reach, x + reach, 9), street.xy[:, 0], street.distance)
+        wide = np.full(9, street.half_width + 2.9)
+        decks.append(np.concatenate([street.at(along, -wide)[0], street.at(along, wide)[0][::-1]]))
+    return decks
+
+
+def _shade(light: np.ndarray, outline: np.ndarray, level: int = 138) -> None:
     points = np.rint(outline * (PIXELS_PER_M / 4.0) * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillConvexPoly(light, points, 138, cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(light, [points], (level,), cv2.LINE_AA, _SHIFT)
 
 
 def _texture(canvas: _Canvas, rng: Random, light: np.ndarray) -> None:

@@ -32,7 +32,7 @@ def fractal(rng: Random, size: int, cells_px: Sequence[int], gain: float = 0.6) 
     for cell in cells_px:
         side = max(2, size // cell)
         field = cv2.resize(field, (side, side), interpolation=cv2.INTER_CUBIC)
-        field += strength * _uniform(rng, side)
+        field = cv2.scaleAdd(_uniform(rng, side), strength, field)
         strength *= gain
     field = cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
     mean, deviation = cv2.meanStdDev(field)

@@ -46,6 +46,8 @@ class Weather(NamedTuple):
     shadow: int
     contrast: float
     body: Tuple[int, int]
+    skin: int
+    metal: int
 
 
 _SUNNY = Weather(
@@ -54,7 +56,7 @@ _SUNNY = Weather(
         "grass": 112, "lawn": 108, "soil": 142, "asphalt": 158, "lot": 162, "pavement": 148, "plaza": 152, "court": 156,
         "pitch": 128, "paint": 140, "water": 72, "shallow": 84, "sand": 160, "forest": 74,
     },
-    62, (120, 180), 128, (96, 138), 46, 1.0, (70, 215),
+    62, (120, 180), 128, (96, 138), 46, 1.0, (84, 226), 234, 112,
 )  # fmt: skip
 _NIGHT = Weather(
     "night",
@@ -62,7 +64,7 @@ _NIGHT = Weather(
         "grass": 92, "lawn": 94, "soil": 104, "asphalt": 132, "lot": 128, "pavement": 122, "plaza": 120, "court": 118,
         "pitch": 98, "paint": 124, "water": 142, "shallow": 132, "sand": 104, "forest": 108,
     },
-    116, (66, 110), 124, (84, 108), 6, 0.7, (84, 205),
+    116, (66, 110), 124, (84, 108), 6, 0.7, (92, 215), 246, 172,
 )  # fmt: skip
 _OVERCAST = Weather(
     "overcast",
@@ -70,7 +72,7 @@ _OVERCAST = Weather(
         "grass": 112, "lawn": 112, "soil": 120, "asphalt": 124, "lot": 126, "pavement": 122, "plaza": 122, "court": 120,
         "pitch": 114, "paint": 118, "water": 96, "shallow": 102, "sand": 122, "forest": 96,
     },
-    92, (96, 138), 118, (106, 120), 8, 0.55, (88, 190),
+    92, (96, 138), 118, (106, 120), 8, 0.55, (96, 205), 238, 164,
 )  # fmt: skip
 
 WEATHERS = (_SUNNY, _NIGHT, _OVERCAST)

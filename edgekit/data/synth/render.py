@@ -1,44 +1,43 @@
-"""One frame of a flight: warp the ground, put the actors on it, then what stands above them, then the sensor."""
+"""One frame of a flight: warp the ground, put the actors on it, then what stands above them."""
 
 import math
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
 
-from edgekit.data.synth import figures, sprites, structures
-from edgekit.data.synth.actors import ActorState, Cast, cast_for
+from edgekit.data.synth import figures, sprites, structures, vehicles
+from edgekit.data.synth.actors import ActorState, cast_for
 from edgekit.data.synth.camera import Camera
-from edgekit.data.synth.figures import Patch
-from edgekit.data.synth.ground import PIXELS_PER_M, Ground, paint
-from edgekit.data.synth.layout import WORLD_M, Layout, Tree, layout_for
+from edgekit.data.synth.compose import Box, Patch, fixed, mark, paste
+from edgekit.data.synth.ground import PIXELS_PER_M, bridges, paint
+from edgekit.data.synth.layout import WORLD_M, Tree, layout_for
 from edgekit.data.synth.noise import random_for
-from edgekit.data.synth.palette import Weather, weather_for
+from edgekit.data.synth.palette import weather_for
+from edgekit.data.synth.wardrobe import RUNNING_MPS, SPRITE_KINDS, Wardrobe
 
-_POOL = {"car": 40, "truck": 12, "boat": 10, "person": 64, "bicycle": 32, "tree": 14}
-_SPRITES = {"car": sprites.car, "truck": sprites.truck, "boat": sprites.boat}
-_RUNNING_MPS = 0.5
 _SHADOW = 0.52
+_SEE_AROUND_PX = 70.0
+_STERN_M = 1.6
 
 
 class Drawn(NamedTuple):
     """A frame before the sensor, and what is where.
 
     Attributes:
-        bgr: (H, W, 3) uint8.
-        heat: (H, W) uint8.
+        canvas: (H, W, 4) uint8: blue, green, red, heat.
         ids: (H, W) uint16, 0 where no actor shows, otherwise its place in `rows` plus 1.
         rows: which actor each id is.
         whole_px: pixels that each would cover with nothing in front and no image border.
+        boxes: where each was drawn, with some margin.
         state: where all actors are.
     """
 
-    bgr: np.ndarray
-    heat: np.ndarray
+    canvas: np.ndarray
     ids: np.ndarray
     rows: List[int]
     whole_px: List[int]
-    boxes: List[Tuple[int, int, int, int]]
+    boxes: List[Box]
     state: ActorState
 
 
@@ -48,255 +47,163 @@ class Scene:
     def __init__(self, seed: int, classes: Sequence[str]) -> None:
         self.layout = layout_for(seed)
         self.weather = weather_for(random_for(seed, "weather"))
-        self.cast: Cast = cast_for(self.layout, classes)
+        self.cast = cast_for(self.layout, classes)
         ground = paint(self.layout, self.weather)
-        self._maps = [(ground.bgr, ground.heat)]
-        for _ in range(2):
-            bgr, heat = self._maps[-1]
-            self._maps.append((cv2.pyrDown(bgr), cv2.pyrDown(heat)))
+        half = cv2.pyrDown(ground.bgrh)
+        self._maps = (ground.bgrh, half, cv2.pyrDown(half))
         self._light = ground.light
         self._sun = np.array(self.layout.sun_per_metre)
-        self._solids = [
-            structures.solid_for(b, seed, self.layout.sun_per_metre, self.weather) for b in self.layout.buildings
-        ]
+        self._solids = [structures.solid_for(b, self.layout, self.weather) for b in self.layout.buildings]
+        self._bridges = bridges(self.layout)
         self._trees = np.array([(t.x_m, t.y_m) for t in self.layout.trees]).reshape(-1, 2)
-        self._pool: Dict[Tuple[str, int, bool], sprites.Sprite] = {}
-        self._glow = {"sunny": 232, "night": 246, "overcast": 238}[self.weather.name]
+        self._boats = np.array([kind == "boat" for kind in self.cast.kinds], bool)
+        self._wardrobe = Wardrobe(seed, self.weather, self.layout.sun_per_metre)
 
     def draw(self, camera: Camera, t_s: float, size: Tuple[int, int]) -> Drawn:
         """Draw the scene for an image of `size` (width, height)."""
-        bgr, heat = self._warp_ground(camera, size)
-        ids = np.zeros((size[1], size[0]), np.uint16)
-        state = self.cast.at(t_s)
-        visible = _in_view(camera, state.xy_m, size, 60.0)
-        patches = [self._patch(camera, state, row, t_s) for row in visible]
-        for row in visible:
-            self._cast_shadow(camera, bgr, state, row)
-        rows, whole, boxes = [], [], []
-        for row, patch in zip(visible, patches):
-            solid = patch.bgra[:, :, 3] > 127
-            total = int(np.count_nonzero(solid))
-            box = _paste(bgr, heat, patch)
-            if box is None or total == 0:
-                continue
-            rows.append(int(row))
-            whole.append(total)
-            boxes.append(box)
-            _mark(ids, patch, solid, box, len(rows))
-        self._raise_above(camera, bgr, heat, ids, size)
-        return Drawn(bgr, heat, ids, rows, whole, boxes, state)
+        canvas = self._warp_ground(camera, size)
+        drawn = Drawn(canvas, np.zeros((size[1], size[0]), np.uint16), [], [], [], self.cast.at(t_s))
+        visible = _in_view(camera, drawn.state.xy_m, size)
+        afloat = self._boats[visible]
+        self._put_boats(camera, drawn, visible[afloat])
+        self._put_actors(camera, drawn, visible[~afloat], t_s)
+        self._raise_above(camera, drawn, size)
+        return drawn
 
-    def _warp_ground(self, camera: Camera, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
-        pose = camera.pose
-        scale = camera.pixels_per_metre(pose.look_x_m, pose.look_y_m) / PIXELS_PER_M
+    def _warp_ground(self, camera: Camera, size: Tuple[int, int]) -> np.ndarray:
+        scale = camera.pixels_per_metre(camera.pose.look_x_m, camera.pose.look_y_m) / PIXELS_PER_M
         level = 0 if scale > 0.6 else (1 if scale > 0.3 else 2)
-        per_metre = PIXELS_PER_M / float(1 << level)
-        shrink = np.array([1.0 / per_metre, 1.0 / per_metre, 1.0])
-        warp = camera.plane() * shrink[None, :]
-        flags = cv2.INTER_LINEAR
-        bgr, heat = (
-            cv2.warpPerspective(layer, warp, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-            for layer in self._maps[level]
-        )
-        return bgr, heat
+        metres = float(1 << level) / PIXELS_PER_M
+        warp = camera.plane() * np.array([metres, metres, 1.0])
+        return cv2.warpPerspective(self._maps[level], warp, size, borderMode=cv2.BORDER_REFLECT_101)
 
     def _light_at(self, x_m: float, y_m: float) -> float:
-        scale = self._light.shape[0] / WORLD_M
-        row = min(max(int(y_m * scale), 0), self._light.shape[0] - 1)
-        column = min(max(int(x_m * scale), 0), self._light.shape[1] - 1)
+        scale, last = self._light.shape[0] / WORLD_M, self._light.shape[0] - 1
+        row, column = min(max(int(y_m * scale), 0), last), min(max(int(x_m * scale), 0), last)
         return 0.25 + 0.75 * float(self._light[row, column]) / 255.0
 
-    def _patch(self, camera: Camera, state: ActorState, row: int, t_s: float) -> Patch:
-        kind, style = self.cast.kinds[row], self.cast.styles[row]
-        x, y = (float(v) for v in state.xy_m[row])
-        heading, speed = float(state.heading_rad[row]), float(state.speed_mps[row])
-        light = self._light_at(x, y)
-        if kind in _SPRITES:
-            sprite = self._sprite(kind, style, speed > _RUNNING_MPS or kind == "boat")
-            return _vehicle(sprite, camera, x, y, heading, light)
-        rng = random_for(style % _POOL[kind], kind)
-        gait = style + (t_s * 7.5 if speed > 0.2 else 0.0)
-        if kind == "person":
-            strokes = figures.person(rng, gait, self._glow)
-        else:
-            metal = self.weather.heat["asphalt"] - 45 if self.weather.name == "sunny" else 176
-            strokes = figures.bicycle(rng, gait, self._glow, metal, speed > _RUNNING_MPS)
-        return figures.draw(strokes, camera, x, y, heading, light)
-
-    def _sprite(self, kind: str, style: int, running: bool) -> sprites.Sprite:
-        key = (kind, style % _POOL[kind], running)
-        if key not in self._pool:
-            rng = random_for(self.layout.seed, "{} {}".format(kind, key[1]))
-            self._pool[key] = _SPRITES[kind](rng, self.weather, running)
-        return self._pool[key]
-
-    def _tree_sprite(self, style: int) -> sprites.Sprite:
-        key = ("tree", style % _POOL["tree"], False)
-        if key not in self._pool:
-            rng = random_for(self.layout.seed, "tree {}".format(key[1]))
-            self._pool[key] = sprites.tree(rng, self.weather, self.layout.sun_per_metre)
-        return self._pool[key]
-
-    def _cast_shadow(self, camera: Camera, bgr: np.ndarray, state: ActorState, row: int) -> None:
-        x, y = (float(v) for v in state.xy_m[row])
-        if self.weather.name == "overcast" or self._light_at(x, y) < 0.8:
+    def _put_boats(self, camera: Camera, drawn: Drawn, rows: np.ndarray) -> None:
+        """Boats and their wakes, then the bridges over them again."""
+        if len(rows) == 0:
             return
-        kind = self.cast.kinds[row]
-        if kind in _SPRITES:
-            sprite = self._sprite(kind, self.cast.styles[row], state.speed_mps[row] > _RUNNING_MPS or kind == "boat")
-            half_l, half_w, tall = sprite.length_m * 0.48, sprite.width_m * 0.48, sprite.height_m * 0.85
-        else:
-            half_l, half_w, tall = (0.16, 0.2, 1.75) if kind == "person" else (0.8, 0.12, 1.5)
-        outline = _rectangle(x, y, float(state.heading_rad[row]), half_l, half_w)
-        ground = np.concatenate([outline, outline + self._sun * tall])
-        _darken(bgr, cv2.convexHull(_ground_pixels(camera, ground).astype(np.float32))[:, 0])
+        before = drawn.canvas.copy()
+        origins, frames = camera.anchors(drawn.state.xy_m[rows], drawn.state.heading_rad[rows])
+        wake = self._wardrobe.wake()
+        for origin, frame in zip(origins, frames):
+            paste(drawn.canvas, _flat(wake, origin - _STERN_M * frame[0], frame, 1.0, sprites.WAKE_M * 1.2))
+        for row, origin, frame in zip(rows, origins, frames):
+            sprite = self._wardrobe.sprite("boat", self.cast.styles[row], True)
+            _put(drawn, row, vehicles.draw(sprite, origin, frame, 1.0))
+        for deck in self._bridges:
+            _restore(drawn, before, _ground_pixels(camera, deck))
 
-    def _raise_above(
-        self, camera: Camera, bgr: np.ndarray, heat: np.ndarray, ids: np.ndarray, size: Tuple[int, int]
-    ) -> None:
+    def _put_actors(self, camera: Camera, drawn: Drawn, rows: np.ndarray, t_s: float) -> None:
+        state = drawn.state
+        origins, frames = camera.anchors(state.xy_m[rows], state.heading_rad[rows])
+        lights = [self._light_at(x, y) for x, y in state.xy_m[rows].tolist()]
+        self._cast_shadows(camera, drawn, rows, lights)
+        for row, origin, frame, light in zip(rows, origins, frames, lights):
+            _put(drawn, row, self._patch(row, float(state.speed_mps[row]), origin, frame, light, t_s))
+
+    def _patch(self, row: int, speed: float, origin: np.ndarray, frame: np.ndarray, light: float, t_s: float) -> Patch:
+        kind, style = self.cast.kinds[row], self.cast.styles[row]
+        if kind in SPRITE_KINDS:
+            return vehicles.draw(self._wardrobe.sprite(kind, style, speed > RUNNING_MPS), origin, frame, light)
+        figure = self._wardrobe.figure(kind, style, speed, t_s)
+        return figures.draw(figure, origin, frame, light)
+
+    def _cast_shadows(self, camera: Camera, drawn: Drawn, rows: np.ndarray, lights: List[float]) -> None:
+        """All actors' shadows in one layer, so that two of them are no darker than one."""
+        if self.weather.name == "overcast":
+            return
+        state = drawn.state
+        lit = [k for k, light in enumerate(lights) if light > 0.8]
+        height, width = drawn.ids.shape
+        shade = np.full((height, width), 255, np.uint8)
+        level = (int(255 * _SHADOW),)
+        rows = rows[lit]
+        sun = np.tile(self._sun, (len(rows), 1))
+        origins, frames = camera.anchors(state.xy_m[rows], state.heading_rad[rows])
+        _, sunward = camera.anchors(state.xy_m[rows], np.arctan2(sun[:, 1], sun[:, 0]))
+        reach = float(np.hypot(*self._sun))
+        for row, origin, frame, away in zip(rows, origins, frames, sunward):
+            outline, tall = self._wardrobe.silhouette(
+                self.cast.kinds[row], self.cast.styles[row], float(state.speed_mps[row])
+            )
+            base = outline @ frame[:2] + origin
+            cv2.fillConvexPoly(
+                shade,
+                cv2.convexHull(fixed(np.concatenate([base, base + away[0] * (tall * reach)]))),
+                level,
+                cv2.LINE_AA,
+                4,
+            )
+        full = np.full_like(shade, 255)
+        cv2.multiply(drawn.canvas, cv2.merge([shade, shade, shade, full]), dst=drawn.canvas, scale=1.0 / 255.0)
+
+    def _raise_above(self, camera: Camera, drawn: Drawn, size: Tuple[int, int]) -> None:
         """Trees and buildings, the farthest from the camera first."""
-        trees: List[Tree] = [self.layout.trees[k] for k in _in_view(camera, self._trees, size, 60.0)]
+        rows = _in_view(camera, self._trees, size)
+        origins, frames = camera.anchors(self._trees[rows], np.zeros(len(rows)))
         here = camera.position[:2]
-        standing: List[Tuple[float, object]] = [(math.hypot(t.x_m - here[0], t.y_m - here[1]), t) for t in trees] + [
-            (math.hypot(s.centre[0] - here[0], s.centre[1] - here[1]), s) for s in self._solids
-        ]
+        far = np.hypot(*(self._trees[rows] - here).T)
+        standing: List[Tuple[float, Union[int, structures.Solid]]] = list(zip(far.tolist(), range(len(rows))))
+        standing += [(math.hypot(s.centre[0] - here[0], s.centre[1] - here[1]), s) for s in self._solids]
         for _, thing in sorted(standing, key=lambda pair: -pair[0]):
-            if isinstance(thing, Tree):
-                patch = _crown(self._tree_sprite(thing.style), camera, thing)
-                box = _paste(bgr, heat, patch)
+            if isinstance(thing, structures.Solid):
+                structures.draw(thing, camera, drawn.canvas, drawn.ids)
+            else:
+                patch = self._crown(self.layout.trees[rows[thing]], origins[thing], frames[thing])
+                box = paste(drawn.canvas, patch)
                 if box is not None:
-                    _mark(ids, patch, patch.bgra[:, :, 3] > 127, box, 0)
-            elif isinstance(thing, structures.Solid):
-                structures.draw(thing, camera, bgr, heat, ids)
+                    mark(drawn.ids, patch, box, 0)
+
+    def _crown(self, tree: Tree, origin: np.ndarray, frame: np.ndarray) -> Patch:
+        # All crowns share one lighting, so they are not turned; styles differ instead.
+        middle = origin + tree.height_m * 0.6 * frame[2]
+        return _flat(
+            self._wardrobe.sprite("tree", tree.style, False), middle, frame, tree.radius_m, tree.radius_m * 1.2
+        )
 
 
-def _in_view(camera: Camera, xy_m: np.ndarray, size: Tuple[int, int], margin_px: float) -> np.ndarray:
-    """Rows whose ground point falls in the image or within `margin_px` of it."""
+def _flat(sprite: sprites.Sprite, middle: np.ndarray, frame: np.ndarray, scale: float, reach_m: float) -> Patch:
+    """A sprite with no sides, in a square that reaches `reach_m` around its middle."""
+    reach = int(reach_m * math.hypot(frame[0, 0], frame[0, 1])) + 2
+    left, top = int(middle[0]) - reach, int(middle[1]) - reach
+    size = (2 * reach + 1, 2 * reach + 1)
+    bgrh, alpha = vehicles.warp(sprite, middle - [left, top], frame, scale, size)
+    return Patch(left, top, bgrh, alpha)
+
+
+def _put(drawn: Drawn, row: int, patch: Patch) -> None:
+    """Paste an actor and take note of it."""
+    box = paste(drawn.canvas, patch)
+    whole = cv2.countNonZero(cv2.threshold(patch.alpha, 127, 255, cv2.THRESH_BINARY)[1])
+    if box is None or whole == 0:
+        return
+    drawn.rows.append(int(row))
+    drawn.whole_px.append(whole)
+    drawn.boxes.append(box)
+    mark(drawn.ids, patch, box, len(drawn.rows))
+
+
+def _restore(drawn: Drawn, before: np.ndarray, outline: np.ndarray) -> None:
+    cover = np.zeros(drawn.ids.shape, np.uint8)
+    cv2.fillPoly(cover, [fixed(outline)], (255,), cv2.LINE_8, 4)
+    solid = cover > 0
+    if solid.any():
+        drawn.canvas[solid] = before[solid]
+        drawn.ids[solid] = 0
+
+
+def _in_view(camera: Camera, xy_m: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Rows whose ground point falls in the image or near it."""
     if len(xy_m) == 0:
         return np.zeros(0, np.int64)
     pixels = _ground_pixels(camera, xy_m)
-    inside = (pixels > -margin_px).all(axis=1) & (pixels < np.array(size) + margin_px).all(axis=1)
+    inside = (pixels > -_SEE_AROUND_PX).all(axis=1) & (pixels < np.array(size) + _SEE_AROUND_PX).all(axis=1)
     return np.flatnonzero(inside)
 
 
 def _ground_pixels(camera: Camera, xy_m: np.ndarray) -> np.ndarray:
     return camera.project(np.column_stack([xy_m, np.zeros(len(xy_m))]))
-
-
-def _rectangle(x_m: float, y_m: float, heading: float, half_l: float, half_w: float) -> np.ndarray:
-    c, s = math.cos(heading), math.sin(heading)
-    forward, right = np.array([c, s]) * half_l, np.array([-s, c]) * half_w
-    middle = np.array([x_m, y_m])
-    return np.stack(
-        [middle + forward + right, middle + forward - right, middle - forward - right, middle - forward + right]
-    )
-
-
-def _darken(bgr: np.ndarray, outline: np.ndarray) -> None:
-    height, width = bgr.shape[:2]
-    x0, y0 = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 2, 0)
-    x1, y1 = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 3, [width, height])
-    if x1 <= x0 or y1 <= y0:
-        return
-    shade = np.full((y1 - y0, x1 - x0), 255, np.uint8)
-    cv2.fillConvexPoly(shade, np.rint((outline - [x0, y0]) * 16.0).astype(np.int32), int(255 * _SHADOW), cv2.LINE_AA, 4)
-    part = bgr[y0:y1, x0:x1]
-    part[:] = cv2.multiply(part, cv2.merge([shade] * 3), scale=1.0 / 255.0)
-
-
-def _vehicle(sprite: sprites.Sprite, camera: Camera, x_m: float, y_m: float, heading: float, light: float) -> Patch:
-    """The sides as a hull from the ground to the roof, and the picture on top of it."""
-    low = _bevelled(x_m, y_m, heading, sprite.length_m * 0.5, sprite.width_m * 0.5)
-    hull = camera.project(
-        np.concatenate([np.column_stack([low, np.full(8, 0.15)]), np.column_stack([low, np.full(8, sprite.base_m)])])
-    )
-    left, top = np.floor(hull.min(axis=0)).astype(int) - 3
-    right, bottom = np.ceil(hull.max(axis=0)).astype(int) + 4
-    size = (int(right - left), int(bottom - top))
-    bgra, heat = _warp_sprite(sprite, camera, (x_m, y_m, sprite.base_m), heading, 1.0, (int(left), int(top)), size)
-    under: np.ndarray = np.zeros((size[1], size[0]), np.uint8)
-    outline = cv2.convexHull((hull - [left, top]).astype(np.float32))[:, 0]
-    cv2.fillConvexPoly(under, np.rint(outline * 16.0).astype(np.int32), 255, cv2.LINE_AA, 4)
-    under = cv2.multiply(under, cv2.bitwise_not(cv2.extractChannel(bgra, 3)), scale=1.0 / 255.0)
-    side = cv2.merge([cv2.convertScaleAbs(under, alpha=c / 255.0) for c in sprite.side] + [under])
-    bgra = cv2.add(bgra, side)
-    heat = cv2.add(heat, cv2.convertScaleAbs(under, alpha=sprite.side_heat / 255.0))
-    if light < 0.99:
-        blue, green, red, alpha = cv2.split(bgra)
-        bgra = cv2.merge([cv2.convertScaleAbs(c, alpha=light) for c in (blue, green, red)] + [alpha])
-    return Patch(int(left), int(top), bgra, heat)
-
-
-def _bevelled(x_m: float, y_m: float, heading: float, half_l: float, half_w: float) -> np.ndarray:
-    cut = 0.35
-    local = np.array([
-        (half_l, half_w - cut), (half_l - cut, half_w), (cut - half_l, half_w), (-half_l, half_w - cut),
-        (-half_l, cut - half_w), (cut - half_l, -half_w), (half_l - cut, -half_w), (half_l, cut - half_w),
-    ])  # fmt: skip
-    c, s = math.cos(heading), math.sin(heading)
-    return local @ np.array([[c, s], [-s, c]]) + [x_m, y_m]
-
-
-def _warp_sprite(
-    sprite: sprites.Sprite,
-    camera: Camera,
-    at: Tuple[float, float, float],
-    heading: float,
-    scale: float,
-    corner: Tuple[int, int],
-    size: Tuple[int, int],
-) -> Tuple[np.ndarray, np.ndarray]:
-    """The sprite in its plane, by the projection's local affine part."""
-    c, s = math.cos(heading), math.sin(heading)
-    x, y, z = at
-    origin, ahead, beside = camera.project(np.array([[x, y, z], [x + c, y + s, z], [x - s, y + c, z]]))
-    shrink = scale * math.hypot(ahead[0] - origin[0], ahead[1] - origin[1]) / sprites.SPRITE_PX_PER_M
-    level = 0 if shrink > 0.55 else (1 if shrink > 0.275 else 2)
-    bgra, heat = sprite.levels[level]
-    per_px = scale * float(1 << level) / sprites.SPRITE_PX_PER_M
-    warp = np.empty((2, 3))
-    warp[:, 0], warp[:, 1] = (ahead - origin) * per_px, (beside - origin) * per_px
-    middle = np.array([bgra.shape[1] - 1.0, bgra.shape[0] - 1.0]) / 2.0
-    warp[:, 2] = origin - np.array(corner) - warp[:, :2] @ middle
-    flags = cv2.INTER_LINEAR
-    return cv2.warpAffine(bgra, warp, size, flags=flags), cv2.warpAffine(heat, warp, size, flags=flags)
-
-
-def _crown(sprite: sprites.Sprite, camera: Camera, tree: Tree) -> Patch:
-    at = (tree.x_m, tree.y_m, tree.height_m * 0.6)
-    middle = camera.project(np.array([at]))[0]
-    reach = int(tree.radius_m * 1.2 * camera.focal_px / max(camera.pose.altitude_m - at[2], 1.0)) + 2
-    left, top = int(middle[0]) - reach, int(middle[1]) - reach
-    size = (2 * reach + 1, 2 * reach + 1)
-    # All crowns share one lighting, so they are not turned; styles differ instead.
-    bgra, heat = _warp_sprite(sprite, camera, at, 0.0, tree.radius_m, (left, top), size)
-    return Patch(left, top, bgra, heat)
-
-
-def _paste(bgr: np.ndarray, heat: np.ndarray, patch: Patch) -> Optional[Tuple[int, int, int, int]]:
-    """Blend the part of the patch inside the image; its box there, or None."""
-    height, width = heat.shape
-    rows, columns = patch.heat.shape
-    x0, y0 = max(patch.x, 0), max(patch.y, 0)
-    x1, y1 = min(patch.x + columns, width), min(patch.y + rows, height)
-    if x1 <= x0 or y1 <= y0:
-        return None
-    inner = np.s_[y0 - patch.y : y1 - patch.y, x0 - patch.x : x1 - patch.x]
-    bgra = patch.bgra[inner]
-    around = cv2.bitwise_not(cv2.extractChannel(bgra, 3))
-    part = bgr[y0:y1, x0:x1]
-    part[:] = cv2.add(
-        cv2.multiply(part, cv2.merge([around] * 3), scale=1.0 / 255.0), cv2.cvtColor(bgra, cv2.COLOR_BGRA2BGR)
-    )
-    part = heat[y0:y1, x0:x1]
-    part[:] = cv2.add(cv2.multiply(part, around, scale=1.0 / 255.0), patch.heat[inner])
-    return x0, y0, x1, y1
-
-
-def _mark(ids: np.ndarray, patch: Patch, solid: np.ndarray, box: Tuple[int, int, int, int], value: int) -> None:
-    x0, y0, x1, y1 = box
-    part = ids[y0:y1, x0:x1]
-    part[solid[y0 - patch.y : y1 - patch.y, x0 - patch.x : x1 - patch.x]] = value
-
-
-__all__ = ["Drawn", "Scene", "Ground", "Layout", "Weather"]

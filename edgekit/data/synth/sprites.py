@@ -1,7 +1,7 @@
 """Pictures of vehicles and trees seen from above, drawn once and then warped into every frame.
 
-A sprite points to +x. Its four channels are blue, green, red (premultiplied by alpha) and alpha; its heat is
-premultiplied too, so that warping, which mixes neighbouring pixels, leaves no dark fringe.
+A sprite points to +x. Its four channels are blue, green, red and heat, premultiplied by its alpha, so that warping,
+which mixes neighbouring pixels, leaves no dark fringe.
 """
 
 import math
@@ -22,6 +22,7 @@ CAR_PAINT: Tuple[Colour, ...] = (
     (46, 40, 168), (58, 52, 200), (160, 92, 44), (120, 62, 30), (178, 168, 140), (70, 96, 60), (150, 190, 206),
     (40, 170, 224),
 )  # fmt: skip
+WAKE_M = 11.0
 _GLASS = (66, 52, 42)
 _BOX_PAINT: Tuple[Colour, ...] = ((238, 238, 236), (224, 226, 224), (200, 168, 96), (88, 128, 188), (120, 160, 110))
 
@@ -30,21 +31,21 @@ class Sprite(NamedTuple):
     """One drawn thing.
 
     Attributes:
-        levels: (bgra, heat) at full, half and quarter resolution: (h, w, 4) and (h, w) uint8, premultiplied.
+        levels: (bgrh, alpha) at full, half and quarter resolution: (h, w, 4) and (h, w) uint8, premultiplied.
+        outline: (K, 2) metres, convex: forward and right, where the sides stand.
         length_m, width_m: the solid part's size.
         height_m: how tall it stands.
         base_m: height of the plane that the picture lies in.
-        side: BGR of its sides.
-        side_heat: thermal level of its sides.
+        side: blue, green, red and heat of its sides.
     """
 
     levels: Tuple[Tuple[np.ndarray, np.ndarray], ...]
+    outline: np.ndarray
     length_m: float
     width_m: float
     height_m: float
     base_m: float
-    side: Colour
-    side_heat: int
+    side: Tuple[int, int, int, int]
 
 
 class _Brush:
@@ -54,14 +55,13 @@ class _Brush:
         scale = SPRITE_PX_PER_M * _SUPER
         self.scale = scale
         self.size = (int((length_m + 2 * margin_m) * scale), int((width_m + 2 * margin_m) * scale))
-        self.bgr = np.zeros((self.size[1], self.size[0], 3), np.uint8)
-        self.heat = np.zeros((self.size[1], self.size[0]), np.uint8)
+        self.bgrh = np.zeros((self.size[1], self.size[0], 4), np.uint8)
         self.alpha = np.zeros((self.size[1], self.size[0]), np.uint8)
 
     def polygon(self, points_m: Sequence[Tuple[float, float]], colour: Colour, heat: int) -> None:
         middle = np.array(self.size) / 2.0
         points = np.rint((np.array(points_m) * self.scale + middle) * (1 << _SHIFT)).astype(np.int32)
-        for layer, value in ((self.bgr, colour), (self.heat, heat), (self.alpha, 255)):
+        for layer, value in ((self.bgrh, (*colour, heat)), (self.alpha, (255,))):
             cv2.fillPoly(layer, [points.reshape(-1, 1, 2)], value, cv2.LINE_8, _SHIFT)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, heat: int, round_m: float = 0.0) -> None:
@@ -73,14 +73,11 @@ class _Brush:
 
     def levels(self) -> Tuple[Tuple[np.ndarray, np.ndarray], ...]:
         """Premultiplied pictures at full, half and quarter resolution."""
-        alpha3 = cv2.merge([self.alpha] * 3)
-        bgra = cv2.merge(list(cv2.split(cv2.bitwise_and(self.bgr, alpha3))) + [self.alpha])
-        heat = cv2.bitwise_and(self.heat, self.alpha)
         out = []
         for shrink in (_SUPER, 2 * _SUPER, 4 * _SUPER):
             size = (max(2, self.size[0] // shrink), max(2, self.size[1] // shrink))
-            out.append((cv2.resize(bgra, size, interpolation=cv2.INTER_AREA),
-                        cv2.resize(heat, size, interpolation=cv2.INTER_AREA)))  # fmt: skip
+            bgrh, alpha = (cv2.resize(layer, size, interpolation=cv2.INTER_AREA) for layer in (self.bgrh, self.alpha))
+            out.append((bgrh, alpha))
         return tuple(out)
 
 
@@ -93,6 +90,18 @@ def _rounded(x0: float, y0: float, x1: float, y1: float, r: float) -> List[Tuple
             a = math.pi * (start + step / 8.0)
             points.append((cx + r * math.cos(a), cy + r * math.sin(a)))
     return points
+
+
+def _bevelled(half_l: float, half_w: float) -> np.ndarray:
+    """(8, 2): a rectangle without its corners."""
+    cut = 0.35
+    quarter = [(half_l, half_w - cut), (half_l - cut, half_w), (cut - half_l, half_w), (-half_l, half_w - cut)]
+    return np.array(quarter + [(-x, -y) for x, y in quarter])
+
+
+def _whole(values: np.ndarray) -> Colour:
+    blue, green, red = (int(v) for v in values)
+    return blue, green, red
 
 
 def _tone(colour: Colour, factor: float) -> Colour:
@@ -125,7 +134,8 @@ def car(rng: Random, weather: Weather, running: bool) -> Sprite:
         brush.box(half - 0.3, side * (w - 0.3) - 0.17, half - 0.1, side * (w - 0.3) + 0.17, (214, 226, 232), engine)
         brush.box(-half + 0.06, side * (w - 0.3) - 0.17, -half + 0.17, side * (w - 0.3) + 0.17, (44, 40, 150), body)
     brush.box(boot + 0.5, -w + 0.3, bonnet - 0.66, w - 0.3, _tone(paint, 1.1), min(255, body + 12), 0.15)
-    return Sprite(brush.levels(), length, width, rng.uniform(1.4, 1.8), 0.9, _tone(paint, 0.55), min(255, body + 10))
+    sides = (*_tone(paint, 0.55), min(255, body + 10))
+    return Sprite(brush.levels(), _bevelled(half, w), length, width, rng.uniform(1.4, 1.8), 0.9, sides)
 
 
 def truck(rng: Random, weather: Weather, running: bool) -> Sprite:
@@ -156,7 +166,8 @@ def truck(rng: Random, weather: Weather, running: bool) -> Sprite:
         brush.box(-half, -w, front - 0.15, w, _tone(cab, 0.8), roof)
         brush.box(-half + 0.12, -w + 0.12, front - 0.27, w - 0.12, (84, 112, 140), max(40, roof - 20))
         height = 1.9
-    return Sprite(brush.levels(), length, width, height, height * 0.8, _tone(box, 0.6), min(255, roof + 8))
+    side = (*_tone(box, 0.6), min(255, roof + 8))
+    return Sprite(brush.levels(), _bevelled(half, w), length, width, height, height * 0.8, side)
 
 
 def boat(rng: Random, weather: Weather, running: bool) -> Sprite:
@@ -175,7 +186,8 @@ def boat(rng: Random, weather: Weather, running: bool) -> Sprite:
         for x in (-0.35 * half, 0.1 * half):
             brush.box(x, -w + 0.3, x + 0.35, w - 0.3, (92, 120, 150), body - 6)
     brush.box(-half - 0.12, -0.22, -half + 0.35, 0.22, (46, 44, 44), 250 if running else body)
-    return Sprite(brush.levels(), length, width, 0.9, 0.4, _tone(hull, 0.6), body)
+    side = (*_tone(hull, 0.6), body)
+    return Sprite(brush.levels(), np.array(_hull(half, w)), length, width, 0.9, 0.4, side)
 
 
 def _hull(half: float, w: float) -> List[Tuple[float, float]]:
@@ -186,13 +198,31 @@ def _hull(half: float, w: float) -> List[Tuple[float, float]]:
 def tree(rng: Random, weather: Weather, sun: Tuple[float, float]) -> Sprite:
     """A crown of leaf clumps, lit from the sun's side, 2 m across (scaled when drawn)."""
     brush = _Brush(2.0, 2.0, 0.15)
-    base = np.array([rng.uniform(34, 58), rng.uniform(78, 112), rng.uniform(58, 92)])
+    leaf = np.array([rng.uniform(34, 56), rng.uniform(84, 118), rng.uniform(62, 98)])
     light = -np.array(sun) / max(math.hypot(*sun), 1e-6)
-    spots = rng.normal(0.0, 0.42, (110, 2))
-    spots = spots[np.hypot(spots[:, 0], spots[:, 1]) < 0.82]
-    order = np.argsort(spots @ light + rng.normal(0.0, 0.35, len(spots)))
-    for x, y in spots[order]:
-        bright = 0.72 + 0.32 * (x * light[0] + y * light[1]) + rng.uniform(-0.14, 0.14)
-        heat = int(np.clip(weather.tree + 26.0 * (bright - 0.72) + rng.uniform(-8, 8), 0, 255))
-        brush.disc(float(x), float(y), rng.uniform(0.1, 0.22), _tone(tuple(base), bright), heat)
-    return Sprite(brush.levels(), 2.0, 2.0, 2.0, 1.2, (30, 60, 40), weather.tree)
+    for count, reach, sizes, bright in ((70, 0.72, (0.16, 0.28), 0.5), (190, 0.9, (0.06, 0.13), 0.74)):
+        turn, far = rng.uniform(0.0, 2.0 * math.pi, count), reach * np.sqrt(rng.uniform(0.0, 1.0, count))
+        spots = np.stack([far * np.cos(turn), far * np.sin(turn)], axis=1)
+        for x, y in spots[np.argsort(spots @ light + rng.normal(0.0, 0.4, count))]:
+            level = bright + 0.3 * (x * light[0] + y * light[1]) + rng.uniform(-0.13, 0.13)
+            heat = int(np.clip(weather.tree + 30.0 * (level - 0.7) + rng.uniform(-9, 9), 1, 255))
+            brush.disc(float(x), float(y), rng.uniform(*sizes), _tone(_whole(leaf), level), heat)
+    turn = np.linspace(0.0, 2.0 * math.pi, 9)[:-1]
+    outline = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return Sprite(brush.levels(), outline, 2.0, 2.0, 2.0, 1.2, (30, 60, 40, weather.tree))
+
+
+def wake(rng: Random, weather: Weather) -> Sprite:
+    """The foam behind a boat: it starts at the middle of the picture and fades to -x."""
+    brush = _Brush(WAKE_M * 2.0, 5.0, 0.0)
+    warm = weather.heat["water"] + 12
+    for _ in range(260):
+        along = WAKE_M * rng.uniform(0.0, 1.0) ** 1.5
+        arm = rng.choice([-1.0, 0.0, 1.0], p=[0.4, 0.2, 0.4])
+        across = arm * (0.35 + 0.16 * along) + rng.normal(0.0, 0.12 + 0.02 * along)
+        brush.disc(-along, float(across), rng.uniform(0.06, 0.2), (214, 214, 200), warm)
+    x = np.linspace(-WAKE_M, WAKE_M, brush.size[0])
+    fade = np.clip(1.0 + x / WAKE_M, 0.0, 1.0) ** 1.3 * 0.55
+    brush.bgrh[:] = cv2.GaussianBlur((brush.bgrh * fade[None, :, None]).astype(np.uint8), (0, 0), 4.0)
+    brush.alpha[:] = cv2.GaussianBlur((brush.alpha * fade[None, :]).astype(np.uint8), (0, 0), 4.0)
+    return Sprite(brush.levels(), np.zeros((1, 2)), WAKE_M, 5.0, 0.0, 0.0, (0, 0, 0, 0))

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from edgekit.data.synth.camera import Camera
-from edgekit.data.synth.layout import Building, Rect
+from edgekit.data.synth.compose import Patch, fixed, paste
+from edgekit.data.synth.layout import Building, Layout, Rect
 from edgekit.data.synth.noise import Random, random_for
 from edgekit.data.synth.palette import Colour, Weather
 
@@ -19,40 +20,37 @@ _WALLS: Tuple[Colour, ...] = ((190, 206, 216), (206, 210, 212), (150, 176, 198),
 
 
 class Solid(NamedTuple):
-    """A building ready to draw: roof picture, thermal roof picture, wall colours by side."""
+    """A building ready to draw.
+
+    Attributes:
+        centre: metres.
+        base, top: (4, 3) corners of the walls and of the roof, metres.
+        roof: (h, w, 4) uint8: blue, green, red, heat.
+        walls: blue, green, red, heat by side.
+    """
 
     centre: Tuple[float, float]
-    radius_m: float
     base: np.ndarray
     top: np.ndarray
-    roof_bgr: np.ndarray
-    roof_heat: np.ndarray
-    walls: Tuple[Colour, ...]
-    wall_heat: int
+    roof: np.ndarray
+    walls: Tuple[Tuple[int, int, int, int], ...]
 
 
-def solid_for(building: Building, seed: int, sun: Tuple[float, float], weather: Weather) -> Solid:
+def solid_for(building: Building, layout: Layout, weather: Weather) -> Solid:
     """Draw the roof of a building and shade its walls."""
-    rect = building.rect
-    rng = random_for(seed, "roof {:.2f} {:.2f}".format(rect.x_m, rect.y_m))
+    rect, sun = building.rect, layout.sun_per_metre
+    rng = random_for(layout.seed, "roof {:.2f} {:.2f}".format(rect.x_m, rect.y_m))
     eaves = 0.0 if building.flat_roof else _EAVES_M
     base = np.column_stack([rect.corners(), np.zeros(4)])
     top = np.column_stack([rect.corners(eaves), np.full(4, building.height_m)])
     heat = int(rng.uniform(*weather.roof))
-    paint = _flat_roof if building.flat_roof else _gable_roof
-    bgr, thermal = paint(rng, rect, eaves, sun, building.style, heat)
+    if building.flat_roof:
+        roof = _flat_roof(rng, rect, building.style, heat)
+    else:
+        roof = _gable_roof(rng, rect, sun, building.style, heat)
     wall = _WALLS[building.style % len(_WALLS)]
-    walls = tuple(_shade(wall, 0.55 + 0.3 * _facing(rect.angle_rad + turn, sun)) for turn in _OUTWARD)
-    return Solid(
-        (rect.x_m, rect.y_m),
-        math.hypot(rect.length_m, rect.width_m) / 2.0,
-        base,
-        top,
-        bgr,
-        thermal,
-        walls,
-        weather.wall,
-    )
+    walls = tuple((*_shade(wall, 0.55 + 0.3 * _facing(rect.angle_rad + turn, sun)), weather.wall) for turn in _OUTWARD)
+    return Solid((rect.x_m, rect.y_m), base, top, roof, walls)
 
 
 # Outward direction of the wall between corner k and corner k + 1 of `Rect.corners`.
@@ -76,11 +74,9 @@ def _sheet(rect: Rect, eaves: float, colour: Colour, heat: int, rng: Random) -> 
     return np.array(colour, np.float32) + fleck[:, :, None], heat + 0.6 * fleck
 
 
-def _gable_roof(
-    rng: Random, rect: Rect, eaves: float, sun: Tuple[float, float], style: int, heat: int
-) -> Tuple[np.ndarray, np.ndarray]:
+def _gable_roof(rng: Random, rect: Rect, sun: Tuple[float, float], style: int, heat: int) -> np.ndarray:
     """Two slopes with courses of tiles, a ridge, and perhaps a chimney or solar panels."""
-    bgr, thermal = _sheet(rect, eaves, _TILES[style % len(_TILES)], heat, rng)
+    bgr, thermal = _sheet(rect, _EAVES_M, _TILES[style % len(_TILES)], heat, rng)
     half = bgr.shape[0] // 2
     for part, turn in ((slice(0, half), -math.pi / 2.0), (slice(half, None), math.pi / 2.0)):
         lit = _facing(rect.angle_rad + turn, sun)
@@ -93,7 +89,7 @@ def _gable_roof(
     if rng.rand() < 0.6:
         y, x = half + int(rng.randint(-12, 8)), int(rng.uniform(0.2, 0.8) * bgr.shape[1])
         bgr[y : y + 7, x : x + 7], thermal[y : y + 7, x : x + 7] = (96, 104, 124), heat + 50
-    return _bytes(bgr), _bytes(thermal)
+    return _bytes(np.dstack([bgr, thermal]))
 
 
 def _panels(rng: Random, bgr: np.ndarray, thermal: np.ndarray, half: int) -> None:
@@ -104,11 +100,9 @@ def _panels(rng: Random, bgr: np.ndarray, thermal: np.ndarray, half: int) -> Non
         thermal[top : top + 17, x : x + 10] += 18.0
 
 
-def _flat_roof(
-    rng: Random, rect: Rect, eaves: float, sun: Tuple[float, float], style: int, heat: int
-) -> Tuple[np.ndarray, np.ndarray]:
+def _flat_roof(rng: Random, rect: Rect, style: int, heat: int) -> np.ndarray:
     """A parapet, roof-lights and air conditioners."""
-    bgr, thermal = _sheet(rect, eaves, _FLAT[style % len(_FLAT)], heat, rng)
+    bgr, thermal = _sheet(rect, 0.0, _FLAT[style % len(_FLAT)], heat, rng)
     height, width = bgr.shape[:2]
     for edge in (np.s_[:4], np.s_[-4:], np.s_[:, :4], np.s_[:, -4:]):
         bgr[edge] *= 1.16
@@ -121,14 +115,14 @@ def _flat_roof(
         bgr[y + 2 : y + h + 3, x + 2 : x + w + 3] *= 0.7
         bgr[y : y + h, x : x + w] = rng.uniform(130, 210)
         thermal[y : y + h, x : x + w] += rng.uniform(-25, 45)
-    return _bytes(bgr), _bytes(thermal)
+    return _bytes(np.dstack([bgr, thermal]))
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def draw(solid: Solid, camera: Camera, bgr: np.ndarray, heat: np.ndarray, ids: np.ndarray) -> None:
+def draw(solid: Solid, camera: Camera, canvas: np.ndarray, ids: np.ndarray) -> None:
     """Draw the walls, then the roof over them; both hide what stands behind (`ids` becomes 0 there)."""
     base, top = camera.project(solid.base), camera.project(solid.top)
     everything = np.concatenate([base, top])
@@ -136,32 +130,28 @@ def draw(solid: Solid, camera: Camera, bgr: np.ndarray, heat: np.ndarray, ids: n
     height, width = ids.shape
     if high[0] < 0 or high[1] < 0 or low[0] >= width or low[1] >= height:
         return
-    fixed = np.rint(everything * 16.0).astype(np.int32)
+    corners = fixed(everything)
     for k in range(4):
-        side = fixed[[k, (k + 1) % 4, 4 + (k + 1) % 4, 4 + k]]
-        cv2.fillConvexPoly(bgr, side, solid.walls[k], cv2.LINE_AA, 4)
-        cv2.fillConvexPoly(heat, side, solid.wall_heat, cv2.LINE_AA, 4)
-        cv2.fillConvexPoly(ids, side, 0, cv2.LINE_8, 4)
-    cv2.fillConvexPoly(ids, fixed[4:], 0, cv2.LINE_8, 4)
-    _roof(solid, top, bgr, heat)
+        side = corners[[k, (k + 1) % 4, 4 + (k + 1) % 4, 4 + k]]
+        cv2.fillConvexPoly(canvas, side, solid.walls[k], cv2.LINE_AA, 4)
+        cv2.fillConvexPoly(ids, side, (0,), cv2.LINE_8, 4)
+    cv2.fillConvexPoly(ids, corners[4:], (0,), cv2.LINE_8, 4)
+    _draw_roof(solid.roof, top, canvas)
 
 
-def _roof(solid: Solid, top: np.ndarray, bgr: np.ndarray, heat: np.ndarray) -> None:
-    height, width = heat.shape
+def _draw_roof(roof: np.ndarray, top: np.ndarray, canvas: np.ndarray) -> None:
+    height, width = canvas.shape[:2]
     x0, y0 = np.maximum(np.floor(top.min(axis=0)).astype(int) - 1, 0)
     x1, y1 = np.minimum(np.ceil(top.max(axis=0)).astype(int) + 2, [width, height])
     if x1 <= x0 or y1 <= y0:
         return
-    rows, columns = solid.roof_heat.shape
+    rows, columns = roof.shape[:2]
     source = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float32)
     target = (top - [x0, y0]).astype(np.float32)
-    warp, size = cv2.getPerspectiveTransform(source, target), (int(x1 - x0), int(y1 - y0))
+    size = (int(x1 - x0), int(y1 - y0))
     mask = np.zeros((size[1], size[0]), np.uint8)
-    cv2.fillConvexPoly(mask, np.rint(target * 16.0).astype(np.int32), 255, cv2.LINE_AA, 4)
-    for layer, picture in ((bgr, solid.roof_bgr), (heat, solid.roof_heat)):
-        part = layer[y0:y1, x0:x1]
-        drawn = cv2.warpPerspective(picture, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        cover = mask if picture.ndim == 2 else cv2.merge([mask] * 3)
-        part[:] = cv2.add(
-            cv2.multiply(part, cv2.bitwise_not(cover), scale=1.0 / 255.0), cv2.multiply(drawn, cover, scale=1.0 / 255.0)
-        )
+    cv2.fillConvexPoly(mask, fixed(target), (255,), cv2.LINE_AA, 4)
+    picture = cv2.warpPerspective(
+        roof, cv2.getPerspectiveTransform(source, target), size, borderMode=cv2.BORDER_REPLICATE
+    )
+    paste(canvas, Patch(int(x0), int(y0), cv2.multiply(picture, cv2.merge([mask] * 4), scale=1.0 / 255.0), mask))
