@@ -17,7 +17,12 @@ class Runner:
     """
 
     def __init__(
-        self, model: ir.Model, tensors: Sequence[str] | None = None, threads: int = 0, optimised: bool = True
+        self,
+        model: ir.Model,
+        tensors: Sequence[str] | None = None,
+        threads: int = 0,
+        optimised: bool = True,
+        integers: bool = True,
     ) -> None:
         """Open the session.
 
@@ -26,6 +31,8 @@ class Runner:
             tensors: names of the values to return; None means the graph's own outputs.
             threads: onnxruntime's intra-op threads; 0 leaves the choice to it.
             optimised: False runs node by node, exactly as written.
+            integers: False computes Q/DQ graphs in float, which every CPU does alike; integer kernels saturate where
+                VNNI is missing.
 
         Raises:
             BackendError: onnxruntime refuses the graph.
@@ -38,6 +45,8 @@ class Runner:
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if not integers:
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
         if not optimised:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:

@@ -1,0 +1,221 @@
+"""Post-training quantisation, the verb: a float network and a folder of pictures in, a `QuantPlan` out."""
+
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from edgekit.errors import ConfigError, DataError
+from edgekit.graph.calibrate import METHODS
+from edgekit.graph.calibrate.images import CalibrationSet, choose_images, prepared
+from edgekit.graph.calibrate.stream import stream
+from edgekit.graph.families import Family, detect_family
+from edgekit.graph.plan import WEIGHT_CLIPS, PlanOptions, first_layers, last_layers, make_plan, weighted_layers
+from edgekit.graph.ranges import RangeTable, difference, graph_digest, load_table, make_table, save_table
+from edgekit.graph.sensitivity import FloatChoice, Judge, choose_float_layers
+from edgekit.precision import QuantPlan
+
+_logger = logging.getLogger(__name__)
+
+FLOAT_LAYERS = ("auto", "none", "stem", "head", "stem+head")
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeOptions:
+    """What can be chosen; the defaults are what the accuracy figures in the README were got with.
+
+    Attributes:
+        method: calibration method, a key of `METHODS`.
+        images: how many pictures of a folder; None means all.
+        seed: what chooses them.
+        weight_clip: "max" or "mse", see `PlanOptions`.
+        float_layers: "auto" measures; "none", "stem", "head" and "stem+head" do not.
+        keep_float: names of layers that stay in float whatever is measured.
+        judge_images: pictures that "auto" measures on.
+        ranges: folder of range tables to reuse and to write, or None.
+        threads: of onnxruntime, 0 for its own choice.
+    """
+
+    method: str = "mse"
+    images: int | None = None
+    seed: int = 0
+    weight_clip: str = "max"
+    float_layers: str = "auto"
+    keep_float: tuple[str, ...] = ()
+    judge_images: int = 12
+    ranges: str | None = None
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("method", self.method, tuple(METHODS)),
+            ("weight_clip", self.weight_clip, WEIGHT_CLIPS),
+            ("float_layers", self.float_layers, FLOAT_LAYERS),
+        ):
+            if value not in known:
+                raise ConfigError(f"unknown {name} {value!r}, expected one of {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRecord:
+    """What was calibrated on, and what it cost; goes into the bundle's manifest.
+
+    Attributes:
+        method: calibration method.
+        images: SHA-256 of each picture, in order.
+        seed: what chose them.
+        seconds: wall time of the pass over the pictures and the search; 0 when a table was reused.
+        peak_mb: the process's largest resident memory so far, MB.
+        reused: path of the range table that was used instead, or None.
+    """
+
+    method: str
+    images: tuple[str, ...]
+    seed: int
+    seconds: float
+    peak_mb: float
+    reused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """A network ready to be lowered.
+
+    Attributes:
+        model: the canonical float graph that `plan` speaks about (its weights may have been adjusted).
+        plan: the plan.
+        family: head, preprocessing and class names.
+        calibration: how the ranges were got.
+        choice: what was measured to keep layers in float, or None when nothing was.
+    """
+
+    model: ir.Model
+    plan: QuantPlan
+    family: Family
+    calibration: CalibrationRecord
+    choice: FloatChoice | None
+
+
+def quantize_model(
+    model: ir.Model,
+    images: str | CalibrationSet,
+    options: QuantizeOptions | None = None,
+    progress: Progress | None = None,
+    family: Family | None = None,
+    name: str = "model",
+) -> Quantized:
+    """Quantise a canonical graph.
+
+    Args:
+        model: from `load_canonical`; not changed.
+        images: a folder of pictures, or a set chosen already.
+        options: the defaults where None.
+        progress: called with (done, total, text).
+        family: the head, where `detect_family` is not to decide.
+        name: of the network, for the range table.
+
+    Raises:
+        DataError: no pictures, too few, or one that cannot be read.
+        ModelError: not a detector, or a tensor is not finite.
+        ConfigError: a layer in `keep_float` does not exist.
+    """
+    options = options or QuantizeOptions()
+    family = family or detect_family(model)
+    chosen = choose_images(images, options.images, options.seed) if isinstance(images, str) else images
+    _check_layers(model, options.keep_float)
+    table, record = _ranges(model, family, chosen, options, progress, name)
+    ranges = table.ranges[options.method]
+
+    def plan_with(keep: dict[str, str]) -> QuantPlan:
+        kept = {**keep, **dict.fromkeys(options.keep_float, "asked for")}
+        return make_plan(model, ranges, PlanOptions(options.method, options.weight_clip, kept))
+
+    choice = None
+    keep = _fixed_groups(model, options.float_layers)
+    if options.float_layers == "auto":
+        few = spaced(chosen.images, options.judge_images)
+        inputs = [x for _, x in prepared(few, family.preprocess)]
+        judge = Judge(model, family, inputs, options.threads)
+        choice = choose_float_layers(model, plan_with, judge, progress=progress)
+        keep = choice.keep_float
+    return Quantized(model, plan_with(keep), family, record, choice)
+
+
+def spaced(items: Sequence[str], count: int) -> list[str]:
+    """`count` of `items` at even distances, in order; all of them where there are fewer."""
+    if len(items) <= count:
+        return list(items)
+    return [items[index * len(items) // count] for index in range(count)]
+
+
+def _ranges(
+    model: ir.Model,
+    family: Family,
+    chosen: CalibrationSet,
+    options: QuantizeOptions,
+    progress: Progress | None,
+    name: str,
+) -> tuple[RangeTable, CalibrationRecord]:
+    known = _reusable(model, family, chosen, options, name)
+    if known is not None:
+        table, path = known
+        return table, CalibrationRecord(options.method, chosen.sha256, chosen.seed, 0.0, _peak_mb(), path)
+    begin = time.perf_counter()
+    inputs = prepared(chosen.images, family.preprocess)
+    histograms = stream(model, inputs, len(chosen.images), options.threads, progress)
+    table = make_table(name, model, histograms, chosen, family.preprocess)
+    seconds = time.perf_counter() - begin
+    if options.ranges is not None:
+        save_table(table, options.ranges)
+    return table, CalibrationRecord(options.method, chosen.sha256, chosen.seed, seconds, _peak_mb())
+
+
+def _reusable(
+    model: ir.Model, family: Family, chosen: CalibrationSet, options: QuantizeOptions, name: str
+) -> tuple[RangeTable, str] | None:
+    if options.ranges is None:
+        return None
+    digest = graph_digest(model)
+    path = os.path.join(options.ranges, f"{name}-{digest[:12]}.json")
+    if not os.path.exists(path):
+        return None
+    try:
+        table = load_table(path)
+    except DataError as error:
+        _logger.warning("%s", error)
+        return None
+    reason = difference(table, digest, chosen, family.preprocess, options.method)
+    if reason is not None:
+        _logger.warning("range table %s not used: %s; calibrating again", path, reason)
+        return None
+    return table, path
+
+
+def _check_layers(model: ir.Model, names: Sequence[str]) -> None:
+    known = [str(node.name) for node in weighted_layers(model)]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"no layer {unknown[0]!r} to keep in float; layers are {', '.join(known[:4])}, …, {known[-1]}"
+        )
+
+
+def _fixed_groups(model: ir.Model, choice: str) -> dict[str, str]:
+    keep = {}
+    if choice in ("stem", "stem+head"):
+        keep.update(dict.fromkeys(first_layers(model), "stem"))
+    if choice in ("head", "stem+head"):
+        keep.update(dict.fromkeys(last_layers(model), "head's last layer"))
+    return keep
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
