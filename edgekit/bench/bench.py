@@ -1,0 +1,208 @@
+"""The verb: fly a source through one bundle, or through two in turns, and account for every frame."""
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any, Dict, Optional
+
+from edgekit.bench.layers import ProfileRows, profile_rows
+from edgekit.bench.measure import Progress, Runner, measure
+from edgekit.bench.memory import MemoryLog, forget_peak, read_memory_mb
+from edgekit.bench.record import BenchResult, Lane, library_versions, load_average, machine_record, utc_now
+from edgekit.bundle import open_bundle
+from edgekit.errors import ConfigError
+from edgekit.files import PathLike
+from edgekit.runtime.detector import Detector, open_detector
+from edgekit.runtime.sources import Stream, open_source
+from edgekit.runtime.tracking import open_tracker
+
+DEFAULT_SOURCE = "synth://?seed=7&frames=150"
+_PROFILE_FRAMES = 30
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """How a bundle is measured.
+
+    Attributes:
+        source: where frames come from, as for `edgekit run`; a file or a flight starts again when it ends.
+        frames: how many are counted.
+        seconds: stop after this time, if it comes first.
+        warmup: frames before the first that counts.
+        policy: "every" or "latest"; what suits the source where None.
+        tracker: a name in TRACKERS, or None for none.
+        conf: lowest score of a box; where None the bundle's, and at most 0.1 with a tracker.
+        lowering, threads: see `open_detector`.
+        first_s: how long the "first seconds" are.
+        seed: of the order in which two bundles take a frame.
+        layers: measure each layer too, in a pass of its own, since recording slows the network.
+    """
+
+    source: str = DEFAULT_SOURCE
+    frames: int = 300
+    seconds: Optional[float] = None
+    warmup: int = 20
+    policy: Optional[str] = None
+    tracker: Optional[str] = "bytetrack-flow"
+    conf: Optional[float] = None
+    lowering: Optional[str] = None
+    threads: Optional[int] = None
+    first_s: float = 3.0
+    seed: int = 0
+    layers: bool = True
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or self.warmup < 0:
+            raise ConfigError(
+                "a bench has 1 or more frames and a warm-up of 0 or more, got {} and {}".format(
+                    self.frames, self.warmup
+                )
+            )
+
+
+def bench(
+    bundle: PathLike,
+    vs: Optional[PathLike] = None,
+    config: BenchConfig = BenchConfig(),
+    progress: Optional[Progress] = None,
+) -> BenchResult:
+    """Measure a bundle on this machine.
+
+    Args:
+        bundle: the `.ekb` file.
+        vs: another one, run on the same frames in turns with the first.
+        config: source, frames, warm-up and so on.
+        progress: called with (done, total, text).
+
+    Raises:
+        BundleError, BackendError: a bundle cannot be opened here.
+        SourceError: the source fails, or is empty.
+        ConfigError: two bundles on a source that does not wait.
+    """
+    method = _method(config)
+    forget_peak()
+    memory = {"start": read_memory_mb().get("rss", 0.0)}
+    log = MemoryLog()
+    bundles = [bundle] if vs is None else [bundle, vs]
+    opened = [_open(path, config) for path in bundles]
+    memory["loaded"] = read_memory_mb().get("rss", 0.0)
+    try:
+        with _first_stream(config, method, alone=vs is None) as first:
+            streams = iter([first])
+            dropped, seconds = measure(
+                lambda: next(streams, None) or open_source(config.source, config.policy),
+                [lane.runner for lane in opened],
+                config.frames,
+                config.warmup,
+                seconds=config.seconds,
+                seed=config.seed,
+                memory=log,
+                progress=progress,
+            )
+        memory.update(_after(read_memory_mb()))
+        method["load_average"].append(load_average())
+        lanes = [lane.result(seconds, alone=vs is None) for lane in opened]
+    finally:
+        for lane in opened:
+            lane.runner.detector.close()
+    if config.layers:
+        lanes = [_with_layers(lane, path, config, progress) for lane, path in zip(lanes, bundles)]
+    return BenchResult(
+        lane=lanes[0],
+        other=lanes[1] if vs is not None else None,
+        machine=machine_record(),
+        libraries=library_versions(lanes[0].artifact["backend"]),
+        method=method,
+        dropped=dropped,
+        memory=memory,
+        memory_points=log.points,
+    )
+
+
+@dataclass(frozen=True)
+class _Opened:
+    runner: Runner
+    artifact: Dict[str, Any]
+    open_ms: float
+
+    def result(self, seconds: float, alone: bool) -> Lane:
+        """What it took; in turns with another its rate follows from its own time."""
+        samples = self.runner.samples
+        busy_s = seconds if alone else sum(samples.stages["end_to_end"]) / 1e3
+        fps = len(samples.t_s) / busy_s if busy_s > 0 else 0.0
+        return Lane(self.artifact, samples, self.open_ms, fps)
+
+
+def _open(path: PathLike, config: BenchConfig) -> _Opened:
+    start = time.monotonic()
+    detector = open_detector(path, lowering=config.lowering, threads=config.threads)
+    open_ms = (time.monotonic() - start) * 1e3
+    tracker = open_tracker(config.tracker) if config.tracker else None
+    return _Opened(Runner(detector, tracker, config.conf), _artifact(path, detector), open_ms)
+
+
+def _artifact(path: PathLike, detector: Detector) -> Dict[str, Any]:
+    height, width = detector.preprocess.height, detector.preprocess.width
+    return {
+        "file": os.path.basename(os.fspath(path)),
+        "name": detector.name,
+        "sha256": open_bundle(path, verify=False).sha256,
+        "bytes": os.path.getsize(os.fspath(path)),
+        "lowering": detector.lowering,
+        "input": "{}x{}".format(width, height),
+        "backend": detector.session.backend,
+        "threads": detector.session.threads,
+    }
+
+
+def _method(config: BenchConfig) -> Dict[str, Any]:
+    return {
+        "source": os.path.basename(config.source) if os.path.exists(config.source) else config.source,
+        "policy": config.policy,
+        "tracker": config.tracker,
+        "warmup": config.warmup,
+        "first_s": config.first_s,
+        "seed": config.seed,
+        "clock": "time.monotonic",
+        "started": utc_now(),
+        "load_average": [load_average()],
+    }
+
+
+def _first_stream(config: BenchConfig, method: Dict[str, Any], alone: bool) -> Stream:
+    stream = open_source(config.source, config.policy)
+    method["policy"] = stream.policy
+    if not alone and stream.policy != "every":
+        stream.close()
+        raise ConfigError(
+            "two bundles take turns on each frame, but {} does not wait; compare them on a file or a "
+            "synth:// flight".format(config.source)
+        )
+    return stream
+
+
+def _after(now: Dict[str, float]) -> Dict[str, float]:
+    names = {"rss": "end", "peak": "peak", "pss": "pss"}
+    return {names[key]: value for key, value in now.items()}
+
+
+def _with_layers(lane: Lane, path: PathLike, config: BenchConfig, progress: Optional[Progress]) -> Lane:
+    detector = open_detector(path, lowering=config.lowering, threads=config.threads, profile=True)
+    try:
+        rows = _layers(detector, config, progress)
+    finally:
+        detector.close()
+    return Lane(lane.artifact, lane.samples, lane.open_ms, lane.fps, rows)
+
+
+def _layers(detector: Detector, config: BenchConfig, progress: Optional[Progress]) -> ProfileRows:
+    done = 0
+    with open_source(config.source, "every" if config.policy is None else config.policy) as stream:
+        for frame in stream:
+            detector(frame.image_hwc)
+            done += 1
+            if progress is not None:
+                progress(done, _PROFILE_FRAMES, "layers")
+            if done == _PROFILE_FRAMES:
+                break
+    return profile_rows(detector.session.layer_times())
