@@ -6,22 +6,28 @@ from typing import Optional
 
 import typer
 
+from edgekit.cli.bench import bench
 from edgekit.cli.check import check
 from edgekit.cli.doctor import doctor
 from edgekit.cli.guard import INTERRUPTED, complain, guarded
 from edgekit.cli.inspect import inspect
+from edgekit.cli.run import run
 from edgekit.cli.synth import synth
+from edgekit.cli.train import train
 from edgekit.cli.val import val
 
-_MAKE, _LOOK, _FLY = "Make a bundle", "Look at it", "Fly it"
+_START, _MAKE, _LOOK, _FLY = "Start", "Make a bundle", "Look at it", "Fly it"
 
 # in the order in which they are used; each function is the verb
 VERBS = (
-    ("doctor", doctor, _LOOK),
-    ("synth", synth, _MAKE),
+    ("doctor", doctor, _START),
+    ("synth", synth, _START),
+    ("train", train, _MAKE),
     ("inspect", inspect, _LOOK),
     ("check", check, _LOOK),
     ("val", val, _LOOK),
+    ("run", run, _FLY),
+    ("bench", bench, _FLY),
 )
 
 _EXAMPLES = """Four commands from an ONNX detector to boxes on a video:

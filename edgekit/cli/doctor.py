@@ -39,7 +39,7 @@ def _draw_failures(log: str, found: List[Dict[str, Any]]) -> Any:
 
     if not found:
         return Text("{}: no line of it is a failure that edgekit knows".format(log))
-    blocks = []  # type: List[Any]
+    blocks: List[Any] = []
     for item in found:
         blocks.append(Text("{}:{}".format(log, item["line"]), style="bold"))
         blocks.append(screen.facts([("seen", item["text"][:200]), ("cause", item["cause"]), ("cure", item["cure"])]))
@@ -81,7 +81,7 @@ def _machine_rows(value: Dict[str, Any]) -> List[Any]:
 def _library_rows(value: Dict[str, Any]) -> List[Any]:
     from rich.text import Text
 
-    rows = []  # type: List[Any]
+    rows: List[Any] = []
     for name, version in value["libraries"].items():
         if name == "cv2":
             rows.append((name, _opencv(value["video"])))
@@ -93,7 +93,7 @@ def _library_rows(value: Dict[str, Any]) -> List[Any]:
 def _opencv(video: Dict[str, Any]) -> str:
     if video["opencv"] is None:
         return "cannot be imported: {}".format(video["problem"])
-    parts = [
+    parts: List[Any] = [
         video["opencv"],
         "FFmpeg" if video["ffmpeg"] else "no FFmpeg",
         "GStreamer" if video["gstreamer"] else "no GStreamer (CSI and RTSP cameras need it)",
@@ -118,7 +118,7 @@ def _ability_rows(value: Dict[str, Any]) -> List[Any]:
                 cache["folder"], screen.size(cache["bytes"]), "" if cache["writable"] else ", cannot be written"
             ),
         ),
-    ]  # type: List[Any]
+    ]
     for row in value["extras"]:
         state = Text("ready", style="green")
         if row["missing"]:

@@ -1,8 +1,12 @@
-"""Options that people bring along from other tools: accepted, and checked, so that none is silently ignored."""
+"""Options that people bring along from other tools: accepted and checked, so that none is silently ignored."""
 
-from typing import Optional
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Optional
 
 from edgekit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edgekit.process import DecodeSpec
 
 
 def check_device(device: str) -> None:
@@ -32,12 +36,11 @@ def check_imgsz(imgsz: Optional[int], height: int, width: int) -> None:
         )
 
 
-def halves(half: bool, int8: bool) -> Optional[str]:
-    """The lowering that --half or --int8 mean for a bundle that is already there, or None for the best here.
-
-    Raises:
-        ConfigError: both.
-    """
-    if half and int8:
-        raise ConfigError("--half and --int8 exclude each other; choose one, or name the graph with --lowering")
-    return "fp16" if half else None
+def with_thresholds(decode: "DecodeSpec", iou: Optional[float], max_det: Optional[int]) -> "DecodeSpec":
+    """The same head with another overlap and count of the suppression, where given."""
+    changed: Any = {}
+    if iou is not None:
+        changed["iou"] = iou
+    if max_det is not None:
+        changed["max_det"] = max_det
+    return replace(decode, **changed)

@@ -29,12 +29,12 @@ def _draw(value: Dict[str, Any], every_layer: bool) -> Any:
 
     rows = value["layers"] if every_layer else sorted(value["layers"], key=lambda row: -row["bytes"])[:_SHORT]
     left_out = len(value["layers"]) - len(rows)
-    parts = [
+    parts: List[Any] = [
         screen.facts(_head(value), "{}  {}".format(value["model"]["name"], value["file"])),
         Text(""),
         screen.facts(_weights(value), "Weights"),
         _layer_table(rows, "Tensors" if every_layer else "Largest tensors"),
-    ]  # type: List[Any]
+    ]
     if left_out > 0:
         parts.append(Text("{} smaller ones: edgekit inspect --layers {}".format(left_out, value["file"]), "dim"))
     parts += [Text(""), _lowering_table(value["lowerings"])]

@@ -65,18 +65,26 @@ def progress(what: str) -> Iterator[Progress]:
     """
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
-        yield _Lines(what)
+        yield Lines(what)
         return
     with _bars(console) as bars:
-        tasks = {}  # type: Dict[str, Any]
+        yield _Bars(what, bars)
 
-        def step(done: int, total: int, text: str) -> None:
-            name = text or what
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=max(total, 1))
-            bars.update(tasks[name], completed=done, total=max(total, 1))
 
-        yield step
+class _Bars:
+    """A bar a step: a new one where the total changes or the count starts again."""
+
+    def __init__(self, what: str, bars: Any) -> None:
+        self._what = what
+        self._bars = bars
+        self._task: Any = None
+        self._state = (0, 0)
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        if self._task is None or total != self._state[1] or done < self._state[0]:
+            self._task = self._bars.add_task(text or self._what, total=max(total, 1))
+        self._state = (done, total)
+        self._bars.update(self._task, completed=done, description=text or self._what)
 
 
 def _bars(console: Console) -> Any:
@@ -93,22 +101,22 @@ def _bars(console: Console) -> Any:
     )
 
 
-class _Lines:
+class Lines:
     """Progress without control characters: a line for each new step, when it ends, and now and then between."""
 
     def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._what = what
         self._clock = clock
-        self._step = ""
+        self._state = (0, 0)
         self._said_s = 0.0
 
     def __call__(self, done: int, total: int, text: str) -> None:
-        step = text or self._what
         now = self._clock()
-        fresh = step != self._step
+        fresh = total != self._state[1] or done < self._state[0]
+        self._state = (done, total)
         if fresh or done >= total or now - self._said_s >= _LINE_EVERY_S:
-            self._step, self._said_s = step, now
-            print("{}: {}/{}".format(step, done, total), file=sys.stderr, flush=True)
+            self._said_s = now
+            print("{}: {}/{}".format(text or self._what, done, total), file=sys.stderr, flush=True)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str = "", left: int = 1) -> Table:

@@ -15,7 +15,7 @@ def val(
         "", "--annotations", metavar="FILE", help="Annotation file, or folder where the format has one file an image."
     ),
     data: str = typer.Option("coco", "--data", help="Format: coco, yolo, visdrone, vedai, dota or hit_uav."),
-    lowering: Optional[str] = typer.Option(None, "--lowering", help="Graph to run; default: the best for this machine."),
+    lowering: Optional[str] = typer.Option(None, "--lowering", help="Graph to run; default: the best here."),
     vs: Optional[str] = typer.Option(None, "--vs", metavar="OTHER", help="Another bundle to score and compare with."),
     vs_lowering: Optional[str] = typer.Option(None, "--vs-lowering", help="Its graph; alone: compare within BUNDLE."),
     max_ap_drop: Optional[float] = typer.Option(
@@ -100,7 +100,7 @@ def _draw(value: Dict[str, Any]) -> Any:
         rows.append(_row("{bundle}  {lowering}".format(**value["vs"]), value["vs"]))
         rows.append(_row("difference", value["difference"], sign=True))
     title = "{}: {} images, {} boxes".format(value["data"], value["images"], value["boxes"])
-    parts = [screen.table(("",) + tuple(name for _, name in _COLUMNS), rows, title)]  # type: List[Any]
+    parts: List[Any] = [screen.table(("",) + tuple(name for _, name in _COLUMNS), rows, title)]
     parts.append(_class_table(value))
     parts.append(
         Text(

@@ -1,0 +1,118 @@
+"""edgekit run: detect in a video, a folder, a camera or a rendered flight."""
+
+from typing import Any, Dict, List, Optional
+
+import typer
+
+_STAGES = (
+    ("queue", "wait in queue"),
+    ("preprocess", "preprocess"),
+    ("infer", "infer"),
+    ("postprocess", "postprocess"),
+    ("track", "track"),
+)
+
+
+def run(
+    bundle: str = typer.Argument(..., metavar="BUNDLE", help="The .ekb file."),
+    source: Optional[str] = typer.Argument(
+        None, metavar="SOURCE", help="Video, image folder, camera (0, /dev/video0, csi://0), rtsp://…, synth://?seed=3."
+    ),
+    sinks: Optional[List[str]] = typer.Argument(
+        None, metavar="SINK…", help="More outputs: .mp4, .avi, .jsonl, display://."
+    ),
+    source_option: Optional[str] = typer.Option(None, "--source", metavar="SOURCE", help="The same as SOURCE."),
+    save: Optional[str] = typer.Option(None, "--save", metavar="FILE", help="Write a video with the boxes drawn in."),
+    jsonl: Optional[str] = typer.Option(None, "--jsonl", metavar="FILE", help="Write one JSON line a frame."),
+    show: bool = typer.Option(False, "--show", help="Open a window."),
+    track: str = typer.Option("bytetrack-flow", "--track", help="bytetrack, bytetrack-flow (moving camera) or none."),
+    conf: Optional[float] = typer.Option(None, "--conf", min=0.0, max=1.0, help="Lowest score; default: the bundle's."),
+    iou: Optional[float] = typer.Option(None, "--iou", min=0.0, max=1.0, help="Overlap; default: the bundle's."),
+    max_det: Optional[int] = typer.Option(None, "--max-det", min=1, help="Boxes a frame; default: the bundle's."),
+    policy: Optional[str] = typer.Option(
+        None, "--policy", help="every (files: no frame is lost) or latest (cameras: the newest wins)."
+    ),
+    frames: Optional[int] = typer.Option(None, "--frames", min=1, help="Stop after so many frames."),
+    deadline_ms: Optional[float] = typer.Option(
+        None, "--deadline-ms", min=0.0, help="Say STALE when no result came for so long."
+    ),
+    lowering: Optional[str] = typer.Option(None, "--lowering", help="Graph to run; default: the best here."),
+    half: bool = typer.Option(False, "--half", help="The same as --lowering fp16."),
+    imgsz: Optional[int] = typer.Option(None, "--imgsz", help="Input size, pixels; must be the bundle's own."),
+    device: str = typer.Option("cpu", "--device", help="cpu."),
+    threads: Optional[int] = typer.Option(None, "--threads", min=1, help="Worker threads; default: physical cores."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Detect and track in real time; boxes to video, JSON lines or a window."""
+    from edgekit.cli import guard, habits, screen
+    from edgekit.errors import ConfigError
+    from edgekit.runtime.detector import open_detector
+    from edgekit.runtime.loop import RunOptions
+    from edgekit.runtime.loop import run as fly
+    from edgekit.runtime.sinks import open_sink
+    from edgekit.runtime.sources import open_source
+    from edgekit.runtime.tracking import open_tracker
+
+    named = source_option or source
+    if named is None:
+        raise ConfigError("name a SOURCE: edgekit run {} flight.mp4, or synth:// for a rendered flight".format(bundle))
+    habits.check_device(device)
+    outputs = [name for name in (save, jsonl, "display://" if show else None) if name] + list(sinks or [])
+    if source_option and source:
+        outputs.append(source)
+    opened_sinks = [open_sink(name) for name in outputs]
+    tracker = None if track == "none" else open_tracker(track)
+    with open_detector(bundle, lowering=lowering or ("fp16" if half else None), threads=threads) as detector:
+        habits.check_imgsz(imgsz, detector.preprocess.height, detector.preprocess.width)
+        detector.decode = habits.with_thresholds(detector.decode, iou, max_det)
+        with open_source(named, policy) as stream, screen.progress("frames") as progress:
+            total = frames or stream.source.frame_count or 0
+            summary = fly(
+                detector,
+                stream,
+                opened_sinks,
+                tracker,
+                RunOptions(conf, None if deadline_ms is None else deadline_ms / 1000.0, frames),
+                on_record=lambda record: progress(record.index + 1, total, "frames") if total else None,
+            )
+        value = dict(
+            summary.to_json(),
+            bundle=bundle,
+            source=named,
+            lowering=detector.lowering,
+            backend=detector.session.backend,
+            policy=stream.policy,
+            track=track,
+            written=[name for name in outputs if "://" not in name],
+        )
+    screen.show(value, lambda: _draw(value), as_json)
+    if value["ended"] == "interrupted":
+        guard.complain("interrupted: what was written is whole")
+        raise typer.Exit(guard.INTERRUPTED)
+
+
+def _draw(value: Dict[str, Any]) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgekit.cli import screen
+
+    rows = [_row(label, value["stages_ms"][stage]) for stage, label in _STAGES]
+    rows.append(_row("capture to result", value["latency_ms"]))
+    line = (
+        "{frames} frames in {seconds:.1f} s, {fps:.1f} frames/s, {dropped} dropped ({policy}), {lowering} on {backend}"
+    )
+    parts: List[Any] = [
+        screen.table(("milliseconds", "p50", "p90", "p99", "max"), rows, "{bundle} on {source}".format(**value)),
+        Text(line.format(**value)),
+    ]
+    if value["stale"]:
+        parts.append(Text("{} times no result within the deadline".format(value["stale"]), style="yellow"))
+    for name in value["written"]:
+        parts.append(Text.assemble(("written  ", "dim"), name))
+    following = "edgekit bench {} --source {}".format(value["bundle"], value["source"])
+    return Group(*(parts + [Text(""), screen.next_step(following)]))
+
+
+def _row(name: str, spread: Dict[str, float]) -> List[str]:
+    return [name] + ["{:.2f}".format(spread[key]) for key in ("p50", "p90", "p99", "max")]

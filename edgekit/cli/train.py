@@ -1,0 +1,61 @@
+"""edgekit train: what a recipe says."""
+
+import json
+import os
+from typing import Any, Dict, Optional
+
+import typer
+
+
+def train(
+    recipe: str = typer.Argument(..., metavar="RECIPE", help="The TOML file that describes the run."),
+    resume: bool = typer.Option(False, "--resume", help="Go on from the last checkpoint of this run."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Train a detector; run under torchrun for several processes."""
+    from edgekit.cli import screen
+    from edgekit.errors import BackendError
+
+    try:
+        from edgekit.train import train as fit
+    except (ImportError, SyntaxError) as error:
+        if str(getattr(error, "name", "")).startswith("edgekit"):
+            raise  # a mistake of ours, not a missing library
+        raise BackendError("cannot train here: {}. Install: pip install 'edgekit[train]'".format(error)) from error
+    if os.environ.get("RANK", "0") != "0":  # torchrun: the first process speaks for all
+        fit(recipe, resume=resume)
+        return
+    with screen.progress("train") as progress:
+        checkpoint = str(fit(recipe, resume=resume, progress=progress))
+    value = {"recipe": recipe, "checkpoint": checkpoint, "scores": _last_scores(os.path.dirname(checkpoint))}
+    screen.show(value, lambda: _draw(value), as_json)
+
+
+def _last_scores(folder: str) -> Optional[Dict[str, Any]]:
+    """The last line of the run's metrics that has an AP, or None."""
+    try:
+        with open(os.path.join(folder, "metrics.jsonl")) as stream:
+            rows = [json.loads(line) for line in stream]
+    except OSError:
+        return None
+    scored = [row for row in rows if "AP" in row]
+    return scored[-1] if scored else None
+
+
+def _draw(value: Dict[str, Any]) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgekit.cli import screen
+
+    following = "edgekit export {} --int8 --calib IMAGES -o student.ekb".format(value["checkpoint"])
+    rows = [("recipe", value["recipe"]), ("checkpoint", value["checkpoint"])]
+    if value["scores"]:
+        rows.append(
+            ("scores", "AP {AP}, AP50 {AP50}, AP small {AP_small} after epoch {epoch}".format(**value["scores"]))
+        )
+    return Group(
+        screen.facts(rows),
+        Text(""),
+        screen.next_step(following),
+    )
