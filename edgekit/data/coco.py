@@ -101,7 +101,7 @@ def _check_image(path: str, position: int, entry: Any) -> int:
 def _number_categories(path: str, categories: _Rows) -> Tuple[Tuple[str, ...], Dict[int, int]]:
     try:
         rows = sorted((int(c["id"]), str(c["name"])) for c in categories)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: a category has no id or name: {str(categories)[:80]}") from error
     names: List[str] = []
     class_of: Dict[int, int] = {}
@@ -144,7 +144,7 @@ def _parse(
     try:
         x, y, w, h = (float(v) for v in row["bbox"])
         area = float(row.get("area", abs(w * h)))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         bad.add(where, "bbox is not four numbers x, y, w, h", repr(row.get("bbox")))
         return None
     if not 0 <= area < math.inf:

@@ -108,6 +108,7 @@ def test_an_absent_image_file_is_named(folder):
         ("[]", "holds a JSON list, expected COCO's object"),
         ("{}", "no list 'images'"),
         (dict(CONTENT, categories=[{"id": 1}]), "a category has no id or name"),
+        (dict(CONTENT, categories=[{"id": float("inf"), "name": "car"}]), "a category has no id or name"),
         (dict(CONTENT, categories=CONTENT["categories"] * 2), "category id 2 is there twice"),
         (dict(CONTENT, images=CONTENT["images"] * 2), "image id 7 is there twice"),
         (dict(CONTENT, images=[{"id": 1, "file_name": "a.png"}]), r"images\[0\] is .*expected id, file_name"),

@@ -9,6 +9,8 @@ from edgekit.data.hit_uav import read_hit_uav
 from edgekit.detections import Detections
 from edgekit.errors import DataError
 from edgekit.metrics.detection import coco_ap
+from edgekit.process.decode import DecodeSpec, postprocess
+from edgekit.process.prepare import Preprocess, prepare
 
 CLASSES = ("car", "bus", "van")
 
@@ -191,34 +193,29 @@ def test_hit_uav_scores_three_classes_and_ignores_dont_care(reference_data):
     assert scores.boxes == sum(select_classes(dataset, ["Person", "Car", "Bicycle"]).box_counts())
 
 
-@pytest.mark.slow
-def test_yolox_nano_scores_what_was_measured_elsewhere(reference_data):
-    """0.322 / 0.498 by pycocotools: one best class a box, NMS at 0.65 within classes, scores above 0.001."""
-    cv2 = pytest.importorskip("cv2")
-    ort = pytest.importorskip("onnxruntime")
-    from edgekit.boxes import cxcywh_to_xyxy, nms
+YOLOX = (Preprocess(416, 416), DecodeSpec("yolox", 80, conf=0.001, iou=0.65, max_det=300))
+NANODET = (
+    Preprocess(320, 320, pad_value=0, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395)),
+    DecodeSpec("nanodet", 80, conf=0.001, iou=0.6, max_det=100),
+)
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("weights", "pipeline", "ap", "ap50"),
+    [("yolox_nano_416.onnx", YOLOX, 0.322, 0.498), ("nanodet_m_320.onnx", NANODET, 0.266, 0.430)],
+)
+def test_known_detectors_score_what_pycocotools_measured(reference_data, weights, pipeline, ap, ap50):
+    ort = pytest.importorskip("onnxruntime")
+    preprocess, decode = pipeline
     root = reference_data / "coco_val_subset"
-    dataset = read_coco(str(root / "annotations" / "val.json"), root / "images" / "val")
-    session = ort.InferenceSession(str(reference_data / "weights" / "yolox_nano_416.onnx"))
-    cells = [np.mgrid[: 416 // s, : 416 // s][::-1].reshape(2, -1).T for s in (8, 16, 32)]
-    grid = np.concatenate(cells)
-    stride = np.repeat([8, 16, 32], [len(c) for c in cells])[:, None]
+    dataset = read_coco(root / "annotations" / "val.json", root / "images" / "val")
+    session = ort.InferenceSession(str(reference_data / "weights" / weights))
+    name = session.get_inputs()[0].name
     detections = {}
     for sample in dataset.samples:
-        image = load_image(sample)
-        ratio = min(416 / sample.height, 416 / sample.width)
-        size = int(sample.width * ratio), int(sample.height * ratio)
-        canvas = np.full((416, 416, 3), 114, np.uint8)
-        canvas[: size[1], : size[0]] = cv2.resize(image, size)
-        out = session.run(None, {"images": canvas.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
-        centre_size = np.concatenate([(out[:, :2] + grid) * stride, np.exp(out[:, 2:4]) * stride], 1)
-        xyxy = (cxcywh_to_xyxy(centre_size) / ratio).astype(np.float32)
-        class_id = out[:, 5:].argmax(1)
-        score = out[:, 4] * out[:, 5:].max(1)
-        rows = np.flatnonzero(score > 0.001)
-        rows = rows[nms(xyxy[rows], score[rows], class_id[rows], 0.65, 300)]
-        detections[sample.image_id] = Detections(xyxy[rows], score[rows], class_id[rows])
+        feed, letterbox = prepare(load_image(sample), preprocess)
+        detections[sample.image_id] = postprocess(session.run(None, {name: feed}), decode, letterbox, preprocess)
     scores = coco_ap(dataset, detections)
-    assert scores.ap == pytest.approx(0.322, abs=0.003)
-    assert scores.ap50 == pytest.approx(0.498, abs=0.003)
+    assert scores.ap == pytest.approx(ap, abs=0.003)
+    assert scores.ap50 == pytest.approx(ap50, abs=0.003)
