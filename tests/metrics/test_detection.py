@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 
 from edgekit.data.coco import read_coco
-from edgekit.data.dataset import EVERY_CLASS, Dataset, Sample, load_image, select_classes
+from edgekit.data.dataset import EVERY_CLASS, Dataset, Sample, select_classes
 from edgekit.data.hit_uav import read_hit_uav
 from edgekit.detections import Detections
 from edgekit.errors import DataError
 from edgekit.metrics.detection import coco_ap
-from edgekit.process.decode import DecodeSpec, postprocess
-from edgekit.process.prepare import Preprocess, prepare
 
 CLASSES = ("car", "bus", "van")
 
@@ -191,31 +189,3 @@ def test_hit_uav_scores_three_classes_and_ignores_dont_care(reference_data):
     assert regions and scores.ap == pytest.approx(1.0)
     assert list(scores.per_class) == ["Person", "Car", "Bicycle"]
     assert scores.boxes == sum(select_classes(dataset, ["Person", "Car", "Bicycle"]).box_counts())
-
-
-YOLOX = (Preprocess(416, 416), DecodeSpec("yolox", 80, conf=0.001, iou=0.65, max_det=300))
-NANODET = (
-    Preprocess(320, 320, pad_value=0, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395)),
-    DecodeSpec("nanodet", 80, conf=0.001, iou=0.6, max_det=100),
-)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("weights", "pipeline", "ap", "ap50"),
-    [("yolox_nano_416.onnx", YOLOX, 0.322, 0.498), ("nanodet_m_320.onnx", NANODET, 0.266, 0.430)],
-)
-def test_known_detectors_score_what_pycocotools_measured(reference_data, weights, pipeline, ap, ap50):
-    ort = pytest.importorskip("onnxruntime")
-    preprocess, decode = pipeline
-    root = reference_data / "coco_val_subset"
-    dataset = read_coco(root / "annotations" / "val.json", root / "images" / "val")
-    session = ort.InferenceSession(str(reference_data / "weights" / weights))
-    name = session.get_inputs()[0].name
-    detections = {}
-    for sample in dataset.samples:
-        feed, letterbox = prepare(load_image(sample), preprocess)
-        detections[sample.image_id] = postprocess(session.run(None, {name: feed}), decode, letterbox, preprocess)
-    scores = coco_ap(dataset, detections)
-    assert scores.ap == pytest.approx(ap, abs=0.003)
-    assert scores.ap50 == pytest.approx(ap50, abs=0.003)
