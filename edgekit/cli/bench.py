@@ -4,33 +4,37 @@ from typing import Any, Dict, List, Optional
 
 import typer
 
+from edgekit.cli import options
+
 _SLOWEST = 8
 
 
 def bench(
-    bundle: str = typer.Argument(..., metavar="BUNDLE", help="The .ekb file."),
+    bundle: str = options.BUNDLE,
     source: Optional[str] = typer.Option(
         None, "--source", metavar="SOURCE", help="Frames, as for run; default: a rendered 1280x720 flight."
     ),
     vs: Optional[str] = typer.Option(None, "--vs", metavar="OTHER", help="Another bundle, in turns on each frame."),
-    frames: int = typer.Option(300, "--frames", min=1, help="Frames that count."),
-    seconds: Optional[float] = typer.Option(None, "--seconds", min=0.1, help="Stop after this time, if it is sooner."),
-    warmup: int = typer.Option(20, "--warmup", min=0, help="Frames before the first that counts."),
-    policy: Optional[str] = typer.Option(None, "--policy", help="every or latest; default: what suits the source."),
-    track: str = typer.Option("bytetrack-flow", "--track", help="bytetrack, bytetrack-flow (moving camera) or none."),
-    conf: Optional[float] = typer.Option(None, "--conf", min=0.0, max=1.0, help="Lowest score; default: the bundle's."),
-    lowering: Optional[str] = typer.Option(None, "--lowering", help="Graph to run; default: the best here."),
-    threads: Optional[int] = typer.Option(None, "--threads", min=1, help="Worker threads; default: physical cores."),
-    device: str = typer.Option("cpu", "--device", help="cpu."),
+    frames: int = typer.Option(300, "--frames", metavar="N", min=1, help="Frames that count."),
+    seconds: Optional[float] = typer.Option(
+        None, "--seconds", metavar="S", min=0.1, help="Stop after this time, if it is sooner."
+    ),
+    warmup: int = typer.Option(20, "--warmup", metavar="N", min=0, help="Frames before the first that counts."),
+    policy: Optional[str] = options.POLICY,
+    track: str = options.TRACK,
+    conf: Optional[float] = options.CONF,
+    lowering: Optional[str] = options.LOWERING,
+    threads: Optional[int] = options.THREADS,
+    device: str = options.DEVICE,
     layers: bool = typer.Option(True, "--layers/--no-layers", help="Time each layer too, in a pass of its own."),
     output: Optional[str] = typer.Option(None, "-o", "--output", metavar="FILE", help="Write all samples as JSON."),
     html: Optional[str] = typer.Option(None, "--html", metavar="FILE", help="Write a report to look at, one file."),
     export_times: Optional[str] = typer.Option(None, "--export-times", metavar="FILE", help="As trtexec's."),
     export_profile: Optional[str] = typer.Option(None, "--export-profile", metavar="FILE", help="As trtexec's."),
     max_p99_ms: Optional[float] = typer.Option(
-        None, "--max-p99-ms", help="Exit with 3 if p99 from capture to result is above this, ms."
+        None, "--max-p99-ms", metavar="MS", help="Exit with 3 if p99 from capture to result is above this, ms."
     ),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object, without the raw samples."),
+    as_json: bool = options.JSON,
 ) -> None:
     """Latency of each stage, memory, layers; two bundles against each other."""
     from edgekit.bench import DEFAULT_SOURCE, BenchConfig

@@ -2,16 +2,14 @@
 
 from typing import Any, Dict, Optional
 
-import typer
+from edgekit.cli import options
 
 
 def check(
-    bundle: str = typer.Argument(..., metavar="BUNDLE", help="The .ekb file."),
-    lowering: Optional[str] = typer.Option(
-        None, "--lowering", help="Graph that runs the golden images; default: the best for this machine."
-    ),
-    threads: Optional[int] = typer.Option(None, "--threads", min=1, help="Worker threads; default: physical cores."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    bundle: str = options.BUNDLE,
+    lowering: Optional[str] = options.LOWERING,
+    threads: Optional[int] = options.THREADS,
+    as_json: bool = options.JSON,
 ) -> None:
     """Verify hashes, the Q/DQ rules of each lowering, and the golden images on this machine."""
     from edgekit.bundle import open_bundle

@@ -4,12 +4,14 @@ from typing import Any, Dict, List, Optional
 
 import typer
 
+from edgekit.cli import options
+
 
 def doctor(
     explain: Optional[str] = typer.Option(
         None, "--explain", metavar="LOG", help="Name the known failures in a log file, with cause and cure."
     ),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    as_json: bool = options.JSON,
 ) -> None:
     """What this machine is, and what it can run."""
     from edgekit.cli import screen

@@ -4,13 +4,15 @@ from typing import Any, Dict, List
 
 import typer
 
+from edgekit.cli import options
+
 _SHORT = 12
 
 
 def inspect(
-    bundle: str = typer.Argument(..., metavar="BUNDLE", help="The .ekb file."),
+    bundle: str = options.BUNDLE,
     layers: bool = typer.Option(False, "--layers", help="List every stored tensor, not the largest alone."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    as_json: bool = options.JSON,
 ) -> None:
     """What is inside a bundle: bits and bytes of each layer, lowerings, parity."""
     from edgekit.bundle import open_bundle

@@ -4,6 +4,8 @@ from typing import Any, Dict, List, Optional
 
 import typer
 
+from edgekit.cli import options
+
 _STAGES = (
     ("queue", "wait in queue"),
     ("preprocess", "preprocess"),
@@ -14,34 +16,32 @@ _STAGES = (
 
 
 def run(
-    bundle: str = typer.Argument(..., metavar="BUNDLE", help="The .ekb file."),
+    bundle: str = options.BUNDLE,
     source: Optional[str] = typer.Argument(
         None, metavar="SOURCE", help="Video, image folder, camera (0, /dev/video0, csi://0), rtsp://…, synth://?seed=3."
     ),
     sinks: Optional[List[str]] = typer.Argument(
-        None, metavar="SINK…", help="More outputs: .mp4, .avi, .jsonl, display://."
+        None, metavar="SINK", help="More outputs: .mp4, .avi, .jsonl, display://."
     ),
     source_option: Optional[str] = typer.Option(None, "--source", metavar="SOURCE", help="The same as SOURCE."),
     save: Optional[str] = typer.Option(None, "--save", metavar="FILE", help="Write a video with the boxes drawn in."),
     jsonl: Optional[str] = typer.Option(None, "--jsonl", metavar="FILE", help="Write one JSON line a frame."),
     show: bool = typer.Option(False, "--show", help="Open a window."),
-    track: str = typer.Option("bytetrack-flow", "--track", help="bytetrack, bytetrack-flow (moving camera) or none."),
-    conf: Optional[float] = typer.Option(None, "--conf", min=0.0, max=1.0, help="Lowest score; default: the bundle's."),
-    iou: Optional[float] = typer.Option(None, "--iou", min=0.0, max=1.0, help="Overlap; default: the bundle's."),
-    max_det: Optional[int] = typer.Option(None, "--max-det", min=1, help="Boxes a frame; default: the bundle's."),
-    policy: Optional[str] = typer.Option(
-        None, "--policy", help="every (files: no frame is lost) or latest (cameras: the newest wins)."
-    ),
-    frames: Optional[int] = typer.Option(None, "--frames", min=1, help="Stop after so many frames."),
+    track: str = options.TRACK,
+    conf: Optional[float] = options.CONF,
+    iou: Optional[float] = options.IOU,
+    max_det: Optional[int] = options.MAX_DET,
+    policy: Optional[str] = options.POLICY,
+    frames: Optional[int] = typer.Option(None, "--frames", metavar="N", min=1, help="Stop after so many frames."),
     deadline_ms: Optional[float] = typer.Option(
-        None, "--deadline-ms", min=0.0, help="Say STALE when no result came for so long."
+        None, "--deadline-ms", metavar="MS", min=0.0, help="Say STALE when no result came for so long."
     ),
-    lowering: Optional[str] = typer.Option(None, "--lowering", help="Graph to run; default: the best here."),
+    lowering: Optional[str] = options.LOWERING,
     half: bool = typer.Option(False, "--half", help="The same as --lowering fp16."),
-    imgsz: Optional[int] = typer.Option(None, "--imgsz", help="Input size, pixels; must be the bundle's own."),
-    device: str = typer.Option("cpu", "--device", help="cpu."),
-    threads: Optional[int] = typer.Option(None, "--threads", min=1, help="Worker threads; default: physical cores."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    imgsz: Optional[int] = options.IMGSZ,
+    device: str = options.DEVICE,
+    threads: Optional[int] = options.THREADS,
+    as_json: bool = options.JSON,
 ) -> None:
     """Detect and track in real time; boxes to video, JSON lines or a window."""
     from edgekit.cli import guard, habits, screen

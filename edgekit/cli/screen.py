@@ -69,6 +69,7 @@ def progress(what: str) -> Iterator[Progress]:
         return
     with _bars(console) as bars:
         yield _Bars(what, bars)
+    console.print()
 
 
 class _Bars:

@@ -4,23 +4,25 @@ from typing import Any, Dict, Tuple
 
 import typer
 
-_SHARE_OF_VIDEO = ".mp4"
+from edgekit.cli import options
 
 
 def synth(
     out: str = typer.Argument(
         ..., metavar="OUT", help="A name ending in .mp4 for a video and its truth beside it; else a COCO folder."
     ),
-    seed: int = typer.Option(0, "--seed", help="Which world, weather, path and traffic."),
-    frames: int = typer.Option(300, "--frames", min=1, help="Frames to render, of each flight."),
+    seed: int = typer.Option(0, "--seed", metavar="N", help="Which world, weather, path and traffic."),
+    frames: int = typer.Option(300, "--frames", metavar="N", min=1, help="Frames to render, of each flight."),
     size: str = typer.Option("640x512", "--size", metavar="WxH", help="Picture size, pixels."),
-    fps: float = typer.Option(30.0, "--fps", min=0.1, help="Frames a second."),
+    fps: float = typer.Option(30.0, "--fps", metavar="FPS", min=0.1, help="Frames a second."),
     infrared: bool = typer.Option(
         False, "--infrared", help="The thermal picture: in a video instead of colour, in a dataset beside it."
     ),
-    flights: int = typer.Option(1, "--flights", min=1, help="Flights in a dataset, seeded from --seed on."),
-    every: int = typer.Option(1, "--every", min=1, help="Keep every so many frames in a dataset."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    flights: int = typer.Option(
+        1, "--flights", metavar="N", min=1, help="Flights in a dataset, seeded from --seed on."
+    ),
+    every: int = typer.Option(1, "--every", metavar="N", min=1, help="Keep every so many frames in a dataset."),
+    as_json: bool = options.JSON,
 ) -> None:
     """Render a drone flight with exact boxes and tracks."""
     from edgekit.cli import screen

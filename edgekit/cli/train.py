@@ -6,11 +6,13 @@ from typing import Any, Dict, Optional
 
 import typer
 
+from edgekit.cli import options
+
 
 def train(
     recipe: str = typer.Argument(..., metavar="RECIPE", help="The TOML file that describes the run."),
     resume: bool = typer.Option(False, "--resume", help="Go on from the last checkpoint of this run."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    as_json: bool = options.JSON,
 ) -> None:
     """Train a detector; run under torchrun for several processes."""
     from edgekit.cli import screen

@@ -4,37 +4,48 @@ from typing import Any, Dict, List, Optional
 
 import typer
 
+from edgekit.cli import options
+
 _COLUMNS = (("AP", "AP"), ("AP50", "AP50"), ("AP75", "AP75"), ("AP_small", "AP small"), ("AP_medium", "AP medium"),
             ("AP_large", "AP large"), ("AR", "AR"))  # fmt: skip
 
 
 def val(
-    bundle: str = typer.Argument(..., metavar="BUNDLE", help="The .ekb file."),
+    bundle: str = options.BUNDLE,
     images: str = typer.Option(..., "--images", metavar="DIR", help="Folder of the images."),
     annotations: str = typer.Option(
         "", "--annotations", metavar="FILE", help="Annotation file, or folder where the format has one file an image."
     ),
-    data: str = typer.Option("coco", "--data", help="Format: coco, yolo, visdrone, vedai, dota or hit_uav."),
-    lowering: Optional[str] = typer.Option(None, "--lowering", help="Graph to run; default: the best here."),
+    data: str = typer.Option(
+        "coco", "--data", metavar="FORMAT", help="Format: coco, yolo, visdrone, vedai, dota or hit_uav."
+    ),
+    lowering: Optional[str] = options.LOWERING,
     vs: Optional[str] = typer.Option(None, "--vs", metavar="OTHER", help="Another bundle to score and compare with."),
-    vs_lowering: Optional[str] = typer.Option(None, "--vs-lowering", help="Its graph; alone: compare within BUNDLE."),
+    vs_lowering: Optional[str] = typer.Option(
+        None, "--vs-lowering", metavar="NAME", help="Its graph; alone: compare within BUNDLE."
+    ),
     max_ap_drop: Optional[float] = typer.Option(
-        None, "--max-ap-drop", help="Exit with 3 if AP (0 to 1) is lower than that of --vs by more than this."
+        None,
+        "--max-ap-drop",
+        metavar="AP",
+        help="Exit with 3 if AP (0 to 1) is lower than that of --vs by more than this.",
     ),
     classes: str = typer.Option("", "--classes", metavar="A,B", help="Score these classes alone."),
     names: str = typer.Option("", "--names", metavar="A,B", help="Class names in order, where the labels have none."),
     skip_bad_labels: bool = typer.Option(False, "--skip-bad-labels", help="Leave out and count labels that are wrong."),
-    conf: float = typer.Option(0.001, "--conf", min=0.0, max=1.0, help="Lowest score."),
-    iou: Optional[float] = typer.Option(None, "--iou", min=0.0, max=1.0, help="Overlap of the suppression; if not "
-                                        "given, what the head's published scores use."),
-    max_det: Optional[int] = typer.Option(None, "--max-det", min=1, help="Boxes an image, likewise."),
-    imgsz: Optional[int] = typer.Option(None, "--imgsz", help="Input size, pixels; must be the bundle's own."),
-    device: str = typer.Option("cpu", "--device", help="cpu."),
-    threads: Optional[int] = typer.Option(None, "--threads", min=1, help="Worker threads; default: physical cores."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
-) -> None:  # fmt: skip
+    conf: float = typer.Option(0.001, "--conf", metavar="SCORE", min=0.0, max=1.0, help="Lowest score."),
+    iou: Optional[float] = typer.Option(
+        None, "--iou", metavar="IOU", min=0.0, max=1.0, help="Overlap; default: what the head's published scores use."
+    ),
+    max_det: Optional[int] = typer.Option(None, "--max-det", metavar="N", min=1, help="Boxes an image, likewise."),
+    imgsz: Optional[int] = options.IMGSZ,
+    device: str = options.DEVICE,
+    threads: Optional[int] = options.THREADS,
+    as_json: bool = options.JSON,
+) -> None:
     """Average precision on a labelled set: AP, AP50, AP small, each class."""
     from edgekit.bench.validate import gate_ap_drop
+    from edgekit.bundle import open_bundle
     from edgekit.cli import habits, screen
     from edgekit.data import FORMATS, DatasetSpec, read_dataset
     from edgekit.errors import ConfigError
@@ -46,16 +57,19 @@ def val(
         raise ConfigError(
             "--max-ap-drop compares with another bundle: name it with --vs, or a graph with --vs-lowering"
         )
+    pairs = [(bundle, lowering)]
+    if vs is not None or vs_lowering is not None:
+        pairs.append((vs or bundle, vs_lowering))
+    for path, _ in pairs:
+        preprocess = open_bundle(path).manifest["preprocess"]
+        habits.check_imgsz(imgsz, preprocess["height"], preprocess["width"])
     dataset = read_dataset(
         DatasetSpec(data, images, annotations, tuple(_listed(names)), "drop" if skip_bad_labels else "raise")
     )
     for text in dataset.notes:
         screen.note(text)
-    pairs = [(bundle, lowering)]
-    if vs is not None or vs_lowering is not None:
-        pairs.append((vs or bundle, vs_lowering))
-    options = {"classes": _listed(classes) or None, "conf": conf, "iou": iou, "max_det": max_det, "threads": threads}
-    scored = [_score(path, graph, dataset, imgsz, options) for path, graph in pairs]
+    thresholds = {"classes": _listed(classes) or None, "conf": conf, "iou": iou, "max_det": max_det, "threads": threads}
+    scored = [_score(path, graph, dataset, thresholds) for path, graph in pairs]
     value = dict(scored[0], data=dataset.name)
     if len(scored) > 1:
         value["vs"] = scored[1]
@@ -65,17 +79,12 @@ def val(
         gate_ap_drop(scored[0], scored[1], max_ap_drop)
 
 
-def _score(
-    path: str, graph: Optional[str], dataset: Any, imgsz: Optional[int], options: Dict[str, Any]
-) -> Dict[str, Any]:
+def _score(path: str, graph: Optional[str], dataset: Any, thresholds: Dict[str, Any]) -> Dict[str, Any]:
     from edgekit.bench.validate import validate
-    from edgekit.bundle import open_bundle
-    from edgekit.cli import habits, screen
+    from edgekit.cli import screen
 
-    preprocess = open_bundle(path).manifest["preprocess"]
-    habits.check_imgsz(imgsz, preprocess["height"], preprocess["width"])
     with screen.progress("validate") as progress:
-        done = validate(path, dataset, lowering=graph, progress=progress, **options)
+        done = validate(path, dataset, lowering=graph, progress=progress, **thresholds)
     if done.matched_by == "order":
         screen.note("the set's class names are not the bundle's: taken to be the same, in order")
     return dict({"bundle": path}, **done.to_json())

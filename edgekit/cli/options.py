@@ -1,0 +1,19 @@
+"""Arguments and options that several verbs share, with one wording each."""
+
+import typer
+
+BUNDLE = typer.Argument(..., metavar="BUNDLE", help="The .ekb file.")
+LOWERING = typer.Option(None, "--lowering", metavar="NAME", help="Graph to run; default: the best for this machine.")
+THREADS = typer.Option(None, "--threads", metavar="N", min=1, help="Worker threads; default: physical cores.")
+DEVICE = typer.Option("cpu", "--device", metavar="NAME", help="Where to run: cpu.")
+IMGSZ = typer.Option(None, "--imgsz", metavar="PX", help="Input size, pixels; must be the bundle's own.")
+CONF = typer.Option(None, "--conf", metavar="SCORE", min=0.0, max=1.0, help="Lowest score; default: the bundle's.")
+IOU = typer.Option(None, "--iou", metavar="IOU", min=0.0, max=1.0, help="Overlap; default: the bundle's.")
+MAX_DET = typer.Option(None, "--max-det", metavar="N", min=1, help="Boxes a frame; default: the bundle's.")
+TRACK = typer.Option(
+    "bytetrack-flow", "--track", metavar="NAME", help="bytetrack, bytetrack-flow (moving camera) or none."
+)
+POLICY = typer.Option(
+    None, "--policy", metavar="NAME", help="every (files: no frame is lost) or latest (cameras: the newest wins)."
+)
+JSON = typer.Option(False, "--json", help="Print one JSON object.")
