@@ -92,14 +92,16 @@ def video(tmp_path_factory):
 @pytest.fixture(scope="session")
 def float_bundle(tmp_path_factory, tiny_model):
     """A float bundle of the tiny detector, written without the exporter; its lowering is 'fp32'."""
+    return write_float_bundle(str(tmp_path_factory.mktemp("bundle") / "tiny.ekb"), tiny_model)
+
+
+def write_float_bundle(path, tiny_model, golden=(), files=None):
+    """Write the tiny detector as a bundle with the one lowering 'fp32', weights inside the graph."""
     from edgekit.bundle import LoweredGraph, write_bundle
     from edgekit.process import DecodeSpec, Preprocess
 
     with open(tiny_model, "rb") as stream:
         graph = stream.read()
-    preprocess = Preprocess(height=tiny.SIZE, width=tiny.SIZE)
-    decode = DecodeSpec("yolox", len(tiny.CLASSES), tiny.STRIDES)
-    path = str(tmp_path_factory.mktemp("bundle") / "tiny.ekb")
     manifest = {
         "model": {
             "name": "tiny",
@@ -108,14 +110,15 @@ def float_bundle(tmp_path_factory, tiny_model):
             "source": {"file": "tiny.onnx", "sha256": "0" * 64},
             "licence": None,
         },
-        "preprocess": preprocess.to_json(),
-        "decode": decode.to_json(),
+        "preprocess": Preprocess(height=tiny.SIZE, width=tiny.SIZE).to_json(),
+        "decode": DecodeSpec("yolox", len(tiny.CLASSES), tiny.STRIDES).to_json(),
         "input": {"name": "images", "shape": [1, 3, tiny.SIZE, tiny.SIZE], "dtype": "float32"},
         "outputs": [{"name": "output", "shape": [1, 84, 7], "dtype": "float32"}],
         "plan": None,
         "calibration": None,
-        "golden": [],
+        "golden": list(golden),
         "provenance": {},
     }
-    write_bundle(path, manifest=manifest, tensors=[], lowerings={"fp32": LoweredGraph(graph, [], 13)})
+    lowerings = {"fp32": LoweredGraph(graph, [], 13)}
+    write_bundle(path, manifest=manifest, tensors=[], lowerings=lowerings, files=files)
     return path
