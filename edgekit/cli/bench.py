@@ -92,13 +92,15 @@ def _draw(result: Any, value: Dict[str, Any], bundle: str) -> Any:
     columns = ("milliseconds", "p50", "p90", "p99", "max", "share")
     parts: List[Any] = [
         Text(_machine_line(value), style="dim"),
+        Text(""),
         screen.table(columns, result.rows(), _title(value)),
+        Text(""),
         screen.facts(_summary(value)),
     ]
     if value["layers"]:
         parts += [Text(""), _layer_table(value["layers"])]
     if value["vs"]:
-        parts += [Text(""), screen.facts(_against(value["vs"]), "Against {}".format(value["vs"]["artifact"]["file"]))]
+        parts += [Text(""), _against(value)]
     for name in value["written"]:
         parts.append(Text.assemble(("written  ", "dim"), name))
     if not value["written"]:
@@ -115,13 +117,12 @@ def _title(value: Dict[str, Any]) -> str:
 
 def _machine_line(value: Dict[str, Any]) -> str:
     machine = value["machine"]
-    return "edgekit {} · {} · {} cores · {} · {} threads · {}".format(
+    return "edgekit {} · {} · {} cores · {} · {} threads".format(
         value["libraries"]["edgekit"],
         machine["board"] or machine["cpu"],
         machine["cores"],
         value["artifact"]["backend"],
         value["artifact"]["threads"],
-        machine["system"],
     )
 
 
@@ -156,9 +157,19 @@ def _layer_table(rows: List[Dict[str, Any]]) -> Any:
     )
 
 
-def _against(other: Dict[str, Any]) -> List[Any]:
-    rows = [("verdict", other["verdict"])]
+def _against(value: Dict[str, Any]) -> Any:
+    from edgekit.cli import screen
+
+    other = value["vs"]
+    cells = []
     for stage, ratio in other["speedup"].items():
-        text = "{speedup:.3f} times as fast ({low:.3f} to {high:.3f}, 95 %), {pairs} frames in turns".format(**ratio)
-        rows.append((stage, text))
-    return rows
+        interval = "{low:.2f} to {high:.2f}".format(**ratio)
+        cells.append((stage, "{:.2f}".format(ratio["speedup"]), interval, str(ratio["pairs"])))
+    title = "{}: {} than {} ({})".format(
+        value["artifact"]["file"], other["verdict"], other["artifact"]["file"], other["artifact"]["lowering"]
+    )
+    if other["verdict"].startswith("no "):
+        title = "{} and {} ({}): {}".format(
+            value["artifact"]["file"], other["artifact"]["file"], other["artifact"]["lowering"], other["verdict"]
+        )
+    return screen.table(("stage", "times as fast", "95 % interval", "frames in turns"), cells, title)

@@ -40,7 +40,7 @@ def _lint(opened: Any) -> Dict[str, Any]:
     try:
         from edgekit.graph.lint import lint_bundle
     except (ImportError, SyntaxError) as error:
-        return {"skipped": "needs edgekit[export] ({})".format(error), "lowerings": {}}
+        return {"skipped": "needs pip install 'edgekit[export]' ({})".format(error), "lowerings": {}}
     return {"skipped": None, "lowerings": lint_bundle(opened)}
 
 

@@ -1,9 +1,12 @@
-"""Options that people bring along from other tools: accepted and checked, so that none is silently ignored."""
+"""What people bring along: options of other tools, machines that lack a library. Checked, never silently ignored."""
 
+import contextlib
+import platform
+import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Iterator, Optional
 
-from edgekit.errors import ConfigError
+from edgekit.errors import BackendError, ConfigError
 
 if TYPE_CHECKING:
     from edgekit.process import DecodeSpec
@@ -44,3 +47,30 @@ def with_thresholds(decode: "DecodeSpec", iou: Optional[float], max_det: Optiona
     if max_det is not None:
         changed["max_det"] = max_det
     return replace(decode, **changed)
+
+
+@contextlib.contextmanager
+def workstation(verb: str, extra: str) -> Iterator[None]:
+    """Import the workstation's side inside this block; what is missing becomes one line that says how to get it.
+
+    Args:
+        verb: for the message.
+        extra: of the package, which brings the libraries.
+
+    Raises:
+        BackendError: the interpreter is too old, or a library is not installed.
+    """
+    if sys.version_info < (3, 10):
+        raise BackendError(
+            "edgekit {} takes Python 3.10 or later, this is {}; run it on the workstation".format(
+                verb, platform.python_version()
+            )
+        )
+    try:
+        yield
+    except ImportError as error:
+        if error.name and error.name.startswith("edgekit"):
+            raise  # a mistake of ours, not a missing library
+        raise BackendError(
+            "cannot {} here: {}. Install its libraries with: pip install 'edgekit[{}]'".format(verb, error, extra)
+        ) from error

@@ -35,8 +35,9 @@ def _draw(value: Dict[str, Any], every_layer: bool) -> Any:
         screen.facts(_head(value), "{}  {}".format(value["model"]["name"], value["file"])),
         Text(""),
         screen.facts(_weights(value), "Weights"),
-        _layer_table(rows, "Tensors" if every_layer else "Largest tensors"),
     ]
+    if rows:
+        parts += [Text(""), _layer_table(rows, "Tensors" if every_layer else "Largest tensors")]
     if left_out > 0:
         parts.append(Text("{} smaller ones: edgekit inspect --layers {}".format(left_out, value["file"]), "dim"))
     parts += [Text(""), _lowering_table(value["lowerings"])]
@@ -104,6 +105,8 @@ def _weights(value: Dict[str, Any]) -> List[Any]:
     from edgekit.cli import screen
 
     totals = value["totals"]
+    if not totals["parameters"]:
+        return [("parameters", "none of their own: all are inside the graphs")]
     coded = totals["coded_parameters"] / max(totals["parameters"], 1)
     return [
         ("parameters", "{:,} in {} tensors, {:.1%} quantised".format(totals["parameters"], totals["tensors"], coded)),

@@ -76,7 +76,7 @@ def run(
                 on_record=lambda record: progress(record.index + 1, total, "frames") if total else None,
             )
         value = dict(
-            summary.to_json(),
+            screen.rounded(summary.to_json()),
             bundle=bundle,
             source=named,
             lowering=detector.lowering,
@@ -104,6 +104,7 @@ def _draw(value: Dict[str, Any]) -> Any:
     )
     parts: List[Any] = [
         screen.table(("milliseconds", "p50", "p90", "p99", "max"), rows, "{bundle} on {source}".format(**value)),
+        Text(""),
         Text(line.format(**value)),
     ]
     if value["stale"]:

@@ -48,6 +48,15 @@ def plain(value: Any) -> Any:
     return value
 
 
+def rounded(value: Any, digits: int = 3) -> Any:
+    """`value` with its floating-point numbers rounded, through dicts and lists."""
+    if isinstance(value, dict):
+        return {key: rounded(item, digits) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item, digits) for item in value]
+    return round(value, digits) if isinstance(value, float) else value
+
+
 def note(text: str) -> None:
     """Print a remark on stderr."""
     Console(stderr=True, markup=False, highlight=False, emoji=False).print(Text(text, style="dim"), soft_wrap=True)
@@ -131,7 +140,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str = "
     """
     from rich import box
 
-    grid = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim", border_style="dim")
+    grid.title = title or None
+    grid.title_justify = "left"
+    grid.title_style = "bold"
     for index, name in enumerate(columns):
         grid.add_column(name, justify="left" if index < left else "right", overflow="fold")
     for row in rows:

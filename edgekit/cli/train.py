@@ -15,15 +15,10 @@ def train(
     as_json: bool = options.JSON,
 ) -> None:
     """Train a detector; run under torchrun for several processes."""
-    from edgekit.cli import screen
-    from edgekit.errors import BackendError
+    from edgekit.cli import habits, screen
 
-    try:
+    with habits.workstation("train", "train"):
         from edgekit.train import train as fit
-    except (ImportError, SyntaxError) as error:
-        if str(getattr(error, "name", "")).startswith("edgekit"):
-            raise  # a mistake of ours, not a missing library
-        raise BackendError("cannot train here: {}. Install: pip install 'edgekit[train]'".format(error)) from error
     if os.environ.get("RANK", "0") != "0":  # torchrun: the first process speaks for all
         fit(recipe, resume=resume)
         return

@@ -109,8 +109,8 @@ def _draw(value: Dict[str, Any]) -> Any:
         rows.append(_row("{bundle}  {lowering}".format(**value["vs"]), value["vs"]))
         rows.append(_row("difference", value["difference"], sign=True))
     title = "{}: {} images, {} boxes".format(value["data"], value["images"], value["boxes"])
-    parts: List[Any] = [screen.table(("",) + tuple(name for _, name in _COLUMNS), rows, title)]
-    parts.append(_class_table(value))
+    parts: List[Any] = [screen.table(("",) + tuple(name for _, name in _COLUMNS), rows, title), Text("")]
+    parts += [_class_table(value), Text("")]
     parts.append(
         Text(
             "conf {conf}, IoU {iou}, at most {max_det} boxes; {image_ms:.1f} ms an image with {backend}".format(
