@@ -1,6 +1,7 @@
 """ONNX Runtime on the processor, version 1.10 (Python 3.6) and later."""
 
 import json
+import logging
 import os
 import tempfile
 from typing import Any, Dict, List, Mapping, Tuple
@@ -26,6 +27,7 @@ _DTYPES = {
     "tensor(bool)": "bool",
 }
 _ERRORS_ONLY = 3
+_log = logging.getLogger(__name__)
 
 
 class OrtSession(Session):
@@ -72,15 +74,10 @@ def open_onnx(artifact: str, options: SessionOptions) -> OrtSession:
     """
     _refuse_signed(artifact)
     threads = options.threads or physical_cores()
-    settings = _settings(options, threads)
-    ready = _optimized_path(artifact) if options.keep_optimized and options.optimize else None
-    if ready is not None and os.path.isfile(ready):
-        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = _create(ready, settings)
-    elif ready is not None:
-        session = _create_and_keep(artifact, settings, ready)
+    if options.keep_optimized and options.optimize:
+        session = _create_kept(artifact, options, threads)
     else:
-        session = _create(artifact, settings)
+        session = _create(artifact, _settings(options, threads))
     return OrtSession(session, threads, options.profile, os.path.basename(artifact))
 
 
@@ -118,8 +115,17 @@ def _create(path: str, settings: Any) -> Any:
         raise _failed("onnxruntime {} cannot load {}".format(onnxruntime.__version__, path), error) from error
 
 
-def _create_and_keep(artifact: str, settings: Any, ready: str) -> Any:
-    """Load a graph and keep what the optimiser made of it as `ready`, whole or not at all."""
+def _create_kept(artifact: str, options: SessionOptions, threads: int) -> Any:
+    """Load the optimised graph of an earlier start; where there is none, or a damaged one, make and keep it."""
+    ready = _optimized_path(artifact)
+    if os.path.isfile(ready):
+        settings = _settings(options, threads)
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            return _create(ready, settings)
+        except BackendError as error:
+            _log.warning("made again: %s", error)
+    settings = _settings(options, threads)
     temporary = "{}.{}.part".format(ready, os.getpid())
     settings.optimized_model_filepath = temporary
     try:
@@ -138,7 +144,7 @@ def _optimized_path(artifact: str) -> str:
         graph = stream.read()
     key = json.dumps([sha256_bytes(graph), onnxruntime.__version__, cpu_model(), cpu_features()])
     folder, name = os.path.split(artifact)
-    return os.path.join(folder, "{}.{}.ort".format(name, sha256_bytes(key.encode())[:16]))
+    return os.path.join(folder, "{}.{}.optimized".format(name, sha256_bytes(key.encode())[:16]))
 
 
 def _spec(node: Any, name: str) -> TensorSpec:

@@ -33,23 +33,23 @@ class Background(Sink):
         raise ValueError("the sink inside has started already")
 
     def write(self, frame: Frame, detections: Detections, record: FrameRecord) -> None:
-        self._raise()
-        try:
-            self._jobs.put((self._sink.write, (frame, detections, record)), block=self._wait)
-        except queue.Full:
-            self.left_out += 1
+        self._put((self._sink.write, (frame, detections, record)))
 
     def stale(self, record: FrameRecord) -> None:
-        try:
-            self._jobs.put((self._sink.stale, (record,)), block=False)
-        except queue.Full:
-            self.left_out += 1
+        self._put((self._sink.stale, (record,)))
 
     def close(self) -> None:
         self._jobs.put(None)
         self._thread.join()
         self._sink.close()
         self._raise()
+
+    def _put(self, job: _Job) -> None:
+        self._raise()
+        try:
+            self._jobs.put(job, block=self._wait)
+        except queue.Full:
+            self.left_out += 1
 
     def _raise(self) -> None:
         if self._error is not None:

@@ -30,6 +30,7 @@ class JsonlSink(Sink):
             self._stream = open(self._part, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
 
     def write(self, frame: Frame, detections: Detections, record: FrameRecord) -> None:
+        self._opened()
         self._line(dict(_stamps(record), detections=detections.to_rows(self._classes)))
 
     def stale(self, record: FrameRecord) -> None:
@@ -45,12 +46,16 @@ class JsonlSink(Sink):
             stream.close()
             os.replace(self._part, self._path)
 
-    def _line(self, value: Dict[str, Any]) -> None:
+    def _opened(self) -> IO[str]:
         if self._stream is None:
             raise ValueError("the sink is not open")
+        return self._stream
+
+    def _line(self, value: Dict[str, Any]) -> None:
+        stream = self._opened()
         with storage_errors(self._path):
-            self._stream.write(json.dumps(value, separators=(",", ":")) + "\n")
-            self._stream.flush()
+            stream.write(json.dumps(value, separators=(",", ":")) + "\n")
+            stream.flush()
 
 
 def _stamps(record: FrameRecord) -> Dict[str, Any]:

@@ -40,4 +40,4 @@ class Picture:
             parts.append("{:.0f} fps".format(1.0 / self._period_s))
         if record.dropped:
             parts.append("{} dropped".format(record.dropped))
-        return "  ".join(parts)
+        return " | ".join(parts)

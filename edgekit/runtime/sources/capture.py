@@ -14,6 +14,9 @@ from edgekit.runtime.sources.source import Source
 
 _log = logging.getLogger(__name__)
 
+# FFmpeg's own complaints stay out of the terminal: ours say the same in one line. OpenCV looks at this once only.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 
 class Capture(Source):
     """An opened `cv2.VideoCapture` (or anything with its `grab`, `retrieve`, `get` and `release`)."""
@@ -149,8 +152,7 @@ def has_gstreamer() -> bool:
 
 
 def _open(attempts: List[Tuple[Any, int]]) -> Any:
-    """The first capture that opens, or None; the decoders' own complaints stay out of the terminal."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    """The first capture that opens, or None."""
     with _silent_opencv():
         for target, backend in attempts:
             capture = cv2.VideoCapture(target, backend)

@@ -1,0 +1,221 @@
+import json
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from edgekit.errors import SourceError, StorageError
+from edgekit.runtime.loop import RunOptions, run
+from edgekit.runtime.record import OK, STALE
+from edgekit.runtime.sinks import JsonlSink, open_sink
+from edgekit.runtime.sinks.sink import Sink
+from edgekit.runtime.sources import Stream, open_source
+from edgekit.runtime.tracking import Tracker, open_tracker
+from tests.fakes import FakeCamera, FakeSession, fake_detector
+
+
+class Memory(Sink):
+    """Keeps what it is given."""
+
+    def __init__(self, finish_at=None, fail_at=None):
+        self.info = None
+        self.rows = []
+        self.stales = []
+        self.closed = 0
+        self._finish_at = finish_at
+        self._fail_at = fail_at
+
+    def start(self, info):
+        self.info = info
+
+    def write(self, frame, detections, record):
+        if frame.index == self._fail_at:
+            raise StorageError("the disk is full")
+        self.rows.append((frame, detections, record))
+        self.finished = frame.index == self._finish_at
+
+    def stale(self, record):
+        self.stales.append(record)
+
+    def close(self):
+        self.closed += 1
+
+
+def files(count, **options):
+    return Stream(FakeCamera(count, live=False, **options))
+
+
+def test_one_record_a_frame():
+    sink, records = Memory(), []
+    with files(5) as stream:
+        summary = run(fake_detector(), stream, [sink], on_record=records.append)
+    assert (summary.frames, summary.dropped, summary.stale, summary.ended) == (5, 0, 0, "end")
+    assert [record.index for record in records] == list(range(5))
+    assert [row[2].index for row in sink.rows] == list(range(5))
+    assert sink.closed == 1
+    assert (sink.info.source, sink.info.classes, sink.info.title) == ("fake camera", ("blue", "red"), "fake fp32")
+    np.testing.assert_allclose(sink.rows[0][1].xyxy, [[8, 8, 16, 16]])
+
+
+def test_the_account_adds_up():
+    records = []
+    with files(5) as stream:
+        run(fake_detector(FakeSession(work_s=0.01)), stream, [], on_record=records.append)
+    for record in records:
+        assert record.status == OK
+        parts = [record.queue_ms, record.preprocess_ms, record.infer_ms, record.postprocess_ms, record.track_ms]
+        assert record.t_capture_s <= record.t_dequeue_s <= record.t_result_s
+        assert record.latency_ms == pytest.approx((record.t_result_s - record.t_capture_s) * 1e3)
+        assert sum(parts) == pytest.approx(record.latency_ms, abs=2.0)
+        assert record.infer_ms >= 9.9
+        assert record.sinks_ms >= 0
+        assert record.boxes == 1
+
+
+def test_a_slow_network_drops_camera_frames():
+    with Stream(FakeCamera(60, period_s=0.002)) as stream:
+        summary = run(fake_detector(FakeSession(work_s=0.01)), stream)
+    assert summary.dropped > 10
+    assert summary.frames + summary.dropped == 60
+    assert summary.latency_ms["p50"] < 40  # a dropped frame does not make the next one older
+
+
+def test_stops_after_so_many_frames():
+    with files(100) as stream:
+        assert run(fake_detector(), stream, options=RunOptions(max_frames=7)).frames == 7
+
+
+def test_a_closed_window_ends_the_run():
+    with files(100) as stream:
+        summary = run(fake_detector(), stream, [Memory(finish_at=3)])
+    assert (summary.frames, summary.ended) == (4, "closed")
+
+
+def test_ctrl_c_ends_with_whole_files(tmp_path):
+    def interrupt(record):
+        if record.index == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "out.jsonl"
+    with files(100) as stream:
+        summary = run(fake_detector(), stream, [JsonlSink(path)], on_record=interrupt)
+    assert (summary.frames, summary.ended) == (3, "interrupted")
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_a_lost_camera_leaves_whole_files(tmp_path):
+    path = tmp_path / "out.jsonl"
+    with Stream(FakeCamera(3, then="error", period_s=0.02)) as stream:
+        with pytest.raises(SourceError, match="lost after 3 frames"):
+            run(fake_detector(), stream, [JsonlSink(path)])
+    assert path.exists()
+
+
+def test_every_sink_is_closed_when_one_fails():
+    first, second = Memory(), Memory(fail_at=2)
+    with files(10) as stream, pytest.raises(StorageError, match="disk is full"):
+        run(fake_detector(), stream, [first, second])
+    assert (first.closed, second.closed) == (1, 1)
+
+
+def test_stale_when_the_camera_is_silent():
+    camera = FakeCamera(2, then="silence")
+    sink, records = Memory(), []
+    stream = Stream(camera, lost_after_s=0.3)
+    with pytest.raises(SourceError, match="lost after 2 frames"):
+        run(fake_detector(), stream, [sink], options=RunOptions(deadline_s=0.08), on_record=records.append)
+    camera.released.set()
+    stream.close()
+    stale = [record for record in records if record.status == STALE]
+    assert len(stale) >= 2
+    assert stale[0].latency_ms >= 80
+    assert stale[0].index == 1
+    assert len(sink.stales) == len(stale)
+
+
+def test_stale_when_the_network_hangs():
+    records = []
+    with files(1) as stream:
+        summary = run(
+            fake_detector(FakeSession(work_s=0.3)),
+            stream,
+            options=RunOptions(deadline_s=0.1),
+            on_record=records.append,
+        )
+    assert records[0].status == STALE
+    assert records[-1].status == OK
+    assert summary.stale >= 1
+
+
+def test_no_stale_while_results_come():
+    with files(20, period_s=0.005) as stream:
+        assert run(fake_detector(), stream, options=RunOptions(deadline_s=0.5)).stale == 0
+
+
+def test_no_thread_is_left():
+    with files(3) as stream:
+        run(fake_detector(), stream, options=RunOptions(deadline_s=1.0))
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("edgekit")] == []
+
+
+class Steps(Tracker):
+    def __init__(self):
+        self.steps = []
+
+    def update(self, detections, image_hwc=None, steps=1):
+        assert image_hwc.shape == (32, 32, 3)
+        self.steps.append(steps)
+        return detections.with_tracks(np.arange(len(detections)))
+
+    def reset(self):
+        self.steps = []
+
+
+def test_the_tracker_hears_of_dropped_frames():
+    tracker, sink = Steps(), Memory()
+    with Stream(FakeCamera(40, period_s=0.002)) as stream:
+        run(fake_detector(FakeSession(work_s=0.01)), stream, [sink], tracker)
+    assert max(tracker.steps) > 1
+    assert tracker.steps[0] == 1
+    assert sum(tracker.steps) == sink.rows[-1][0].index - sink.rows[0][0].index + 1
+    assert sink.rows[0][1].track_id.tolist() == [0]
+
+
+def test_a_tracker_sees_weak_boxes():
+    session = FakeSession()
+    session._output[0, 5, 4] = 0.17  # score 0.153
+    sink = Memory()
+    with files(2) as stream:
+        run(fake_detector(session), stream, [sink], Steps())
+    assert len(sink.rows[0][1]) == 1
+    sink = Memory()
+    with files(2) as stream:
+        run(fake_detector(session), stream, [sink])
+    assert len(sink.rows[0][1]) == 0
+
+
+def test_memory_does_not_grow():
+    resource = pytest.importorskip("resource")
+    with files(50) as stream:
+        run(fake_detector(), stream)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with files(3000) as stream:
+        run(fake_detector(), stream)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 4096
+
+
+def test_a_bundle_follows_a_rendered_flight(tmp_path):
+    pytest.importorskip("onnxruntime")
+    import edgekit
+
+    tiny = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "tiny.ekb")
+    video, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
+    with edgekit.open(tiny, cache_dir=str(tmp_path / "cache")) as detector:
+        with open_source("synth://?frames=8&size=160x128&fps=20") as stream:
+            summary = run(detector, stream, [open_sink(str(video)), open_sink(str(lines))], open_tracker("bytetrack"))
+    assert summary.frames == 8
+    assert video.stat().st_size > 500
+    assert [json.loads(line)["frame"] for line in lines.read_text().splitlines()] == list(range(8))
+    assert time.monotonic() > json.loads(lines.read_text().splitlines()[-1])["t_result_s"]
