@@ -66,7 +66,7 @@ class Flight:
     height: int = 512
     frames: int = 300
     fps: float = 30.0
-    altitude_m: Tuple[float, float] = (75.0, 115.0)
+    altitude_m: Tuple[float, float] = (80.0, 115.0)
     tilt_deg: Tuple[float, float] = (2.0, 14.0)
     classes: Tuple[str, ...] = SYNTH_CLASSES
     infrared: bool = False

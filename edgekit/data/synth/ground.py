@@ -6,7 +6,7 @@ from typing import List, NamedTuple, Sequence, Tuple
 import cv2
 import numpy as np
 
-from edgekit.data.synth.layout import WORLD_M, Building, Layout, Parcel, Path, Rect, Tree
+from edgekit.data.synth.layout import WORLD_M, Layout, Parcel, Path, Rect, Tree
 from edgekit.data.synth.noise import Random, fractal, random_for
 from edgekit.data.synth.palette import CROPS, GROUND, Colour, Weather
 
@@ -69,6 +69,8 @@ def paint(layout: Layout, weather: Weather) -> Ground:
     canvas = _Canvas(weather)
     for parcel in layout.parcels:
         _parcel(canvas, rng, parcel)
+    for bed in layout.beds:
+        canvas.fill(bed.rect.corners(), bed.material)
     _river(canvas, layout.river)
     for path in layout.streets + layout.roads:
         _roadway(canvas, path)
@@ -223,8 +225,9 @@ def _markings(canvas: _Canvas, road: Path, streets: Sequence[Path]) -> None:
 def _zebra(canvas: _Canvas, road: Path, y: float) -> None:
     along = float(np.interp(y, road.xy[:, 1], road.distance))
     for offset in np.arange(-road.half_width + 0.5, road.half_width, 1.1):
-        points, _ = road.at(np.array([along - 1.5, along + 1.5]), np.array([offset, offset]))
-        canvas.line(points, "paint", 0.5)
+        ends = np.array([along - 1.6, along + 1.6, along + 1.6, along - 1.6])
+        bar, _ = road.at(ends, offset + np.array([-0.25, -0.25, 0.25, 0.25]))
+        canvas.fill(bar, "paint")
 
 
 def _stall(canvas: _Canvas, stall: Rect) -> None:
@@ -240,36 +243,39 @@ def _light(layout: Layout) -> np.ndarray:
     size = SIZE_PX // 4
     light = np.full((size, size), _LIT, np.uint8)
     sun = np.array(layout.sun_per_metre)
-    for deck in bridges(layout):
+    for deck in bridges(layout, 0.5):
         _shade(light, deck + sun * _DECK_M)
     for deck in bridges(layout):
         _shade(light, deck, _LIT)
     for building in layout.buildings:
-        _shade(light, building_shadow(building, sun))
+        _shade(light, _prism_shadow(building.rect, building.height_m, sun))
+    for bed in layout.beds:
+        if bed.height_m > 0.0:
+            _shade(light, _prism_shadow(bed.rect, bed.height_m, sun))
     for tree in layout.trees:
-        _shade(light, tree_shadow(tree, sun))
+        _shade(light, _tree_shadow(tree, sun))
     return cv2.GaussianBlur(light, (3, 3), 0.7)
 
 
-def building_shadow(building: Building, sun: np.ndarray) -> np.ndarray:
-    """The convex outline (N, 2) of a building's footprint and its shadow."""
-    base = building.rect.corners()
-    return cv2.convexHull(np.concatenate([base, base + sun * building.height_m]).astype(np.float32))[:, 0]
+def _prism_shadow(rect: Rect, height_m: float, sun: np.ndarray) -> np.ndarray:
+    """The convex outline (N, 2) of a footprint and its shadow."""
+    base = rect.corners()
+    return cv2.convexHull(np.concatenate([base, base + sun * height_m]).astype(np.float32))[:, 0]
 
 
-def tree_shadow(tree: Tree, sun: np.ndarray) -> np.ndarray:
+def _tree_shadow(tree: Tree, sun: np.ndarray) -> np.ndarray:
     turn = np.linspace(0.0, 2.0 * math.pi, 13)[:-1]
     canopy = np.stack([np.cos(turn), np.sin(turn)], axis=1) * tree.radius_m * 0.95 + [tree.x_m, tree.y_m]
     near, far = canopy + sun * tree.height_m * 0.35, canopy + sun * tree.height_m * 0.9
     return cv2.convexHull(np.concatenate([near, far]).astype(np.float32))[:, 0]
 
 
-def bridges(layout: Layout) -> List[np.ndarray]:
-    """The outline (N, 2) in metres of each street where it is over the river."""
+def bridges(layout: Layout, past_bank_m: float = 6.0) -> List[np.ndarray]:
+    """The outline (N, 2) in metres of each street where it is over the river, and a little farther."""
     decks = []
     for street in layout.streets:
         x, _ = crossing(layout.river, street)
-        reach = layout.river.half_width + 6.0
+        reach = layout.river.half_width + past_bank_m
         along = np.interp(np.linspace(x - reach, x + reach, 9), street.xy[:, 0], street.distance)
         wide = np.full(9, street.half_width + 2.9)
         decks.append(np.concatenate([street.at(along, -wide)[0], street.at(along, wide)[0][::-1]]))

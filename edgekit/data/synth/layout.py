@@ -68,6 +68,14 @@ class Building(NamedTuple):
     style: int
 
 
+class Bed(NamedTuple):
+    """A rectangle of one material on the ground, with a shadow if it is tall."""
+
+    rect: Rect
+    material: str
+    height_m: float
+
+
 class Tree(NamedTuple):
     """A single tree that stands above the ground (forests are part of the ground)."""
 
@@ -99,6 +107,7 @@ class Layout:
     buildings: Tuple[Building, ...]
     trees: Tuple[Tree, ...]
     stalls: Tuple[Rect, ...]
+    beds: Tuple[Bed, ...]
 
 
 def layout_for(seed: int) -> Layout:
@@ -123,6 +132,8 @@ def layout_for(seed: int) -> Layout:
         buildings,
         tuple(trees),
         tuple(stall for plot in plots for stall in plot[2]),
+        tuple(bed for parcel in parcels if parcel.kind == "houses" for bed in _hedges(rng, parcel.inner))
+        + tuple(bed for building in buildings if not building.flat_roof for bed in _garden(rng, building.rect)),
     )
 
 
@@ -214,6 +225,37 @@ def _houses(rng: Random, inner: Rect) -> Tuple[List[Building], List[Tree], List[
             spot = rect.to_world(local)[0]
             trees.append(_tree(rng, float(spot[0]), float(spot[1]), (1.2, 2.8)))
     return buildings, trees, stalls
+
+
+def _garden(rng: Random, house: Rect) -> List[Bed]:
+    """A terrace behind a house, and sometimes a flower bed or a pool."""
+    side = 1.0 if rng.rand() < 0.5 else -1.0
+    spots = [("pavement", 1.0, 3.0, 0.4), ("soil", 0.35, 1.6, 0.25), ("pool", 0.12, 3.4, 0.5)]
+    beds, at = [], house.width_m / 2.0 + 0.3
+    for material, share, deep, long in spots:
+        if rng.rand() > share:
+            continue
+        local = np.array([[rng.uniform(-0.2, 0.2) * house.length_m, side * (at + deep / 2.0)]])
+        spot = house.to_world(local)[0]
+        rect = Rect(float(spot[0]), float(spot[1]), house.length_m * long, deep, house.angle_rad)
+        beds.append(Bed(rect, material, 0.0))
+        at += deep + 0.5
+        if at > house.width_m / 2.0 + 5.0:
+            break
+    return beds
+
+
+def _hedges(rng: Random, inner: Rect) -> List[Bed]:
+    """Hedges along the edges of a block of gardens and across it."""
+    beds = []
+    for share, length, turn in ((0.5, inner.length_m, 0.0), (0.0, inner.width_m, math.pi / 2.0)):
+        for _ in range(3):
+            offset = rng.choice([-0.5, 0.5]) if rng.rand() < share else rng.uniform(-0.3, 0.3)
+            reach = length * rng.uniform(0.3, 0.7)
+            slide = rng.uniform(-0.5, 0.5) * (length - reach)
+            x, y = (slide, offset * inner.width_m) if turn == 0.0 else (offset * inner.length_m, slide)
+            beds.append(Bed(Rect(inner.x_m + x, inner.y_m + y, reach, rng.uniform(0.7, 1.1), turn), "hedge", 1.1))
+    return beds
 
 
 def _halls(rng: Random, inner: Rect) -> List[Building]:

@@ -8,8 +8,8 @@ Colour = Tuple[int, int, int]
 
 # Material: BGR colour, and how much of the noise it shows (0 smooth, 255 rough).
 GROUND: Dict[str, Tuple[Colour, int]] = {
-    "grass": ((72, 122, 104), 120),
-    "lawn": ((74, 134, 108), 85),
+    "grass": ((78, 120, 106), 120),
+    "lawn": ((80, 130, 110), 85),
     "soil": ((92, 122, 148), 120),
     "asphalt": ((108, 106, 104), 42),
     "lot": ((120, 118, 116), 46),
@@ -21,16 +21,18 @@ GROUND: Dict[str, Tuple[Colour, int]] = {
     "water": ((112, 98, 58), 34),
     "shallow": ((124, 124, 84), 60),
     "sand": ((158, 190, 204), 60),
+    "hedge": ((60, 108, 84), 190),
+    "pool": ((214, 182, 96), 24),
     "forest": ((44, 76, 62), 150),
 }
 
 CROPS: Tuple[Colour, ...] = (
-    (58, 122, 92),
-    (70, 150, 116),
-    (98, 172, 190),
-    (84, 132, 158),
-    (120, 196, 214),
-    (62, 104, 84),
+    (62, 120, 94),
+    (72, 142, 116),
+    (102, 164, 182),
+    (90, 132, 156),
+    (122, 186, 204),
+    (66, 104, 86),
 )
 
 
@@ -53,16 +55,16 @@ class Weather(NamedTuple):
 _SUNNY = Weather(
     "sunny",
     {
-        "grass": 112, "lawn": 108, "soil": 142, "asphalt": 158, "lot": 162, "pavement": 148, "plaza": 152, "court": 156,
-        "pitch": 128, "paint": 140, "water": 72, "shallow": 84, "sand": 160, "forest": 74,
+        "grass": 112, "lawn": 108, "soil": 142, "asphalt": 146, "lot": 150, "pavement": 138, "plaza": 142, "court": 146,
+        "pitch": 128, "paint": 140, "water": 72, "shallow": 84, "sand": 150, "forest": 60, "hedge": 78, "pool": 70,
     },
-    62, (120, 180), 128, (96, 138), 46, 1.0, (84, 226), 234, 112,
+    62, (120, 180), 128, (96, 138), 46, 1.0, (92, 236), 238, 112,
 )  # fmt: skip
 _NIGHT = Weather(
     "night",
     {
         "grass": 92, "lawn": 94, "soil": 104, "asphalt": 132, "lot": 128, "pavement": 122, "plaza": 120, "court": 118,
-        "pitch": 98, "paint": 124, "water": 142, "shallow": 132, "sand": 104, "forest": 108,
+        "pitch": 98, "paint": 124, "water": 142, "shallow": 132, "sand": 104, "forest": 104, "hedge": 110, "pool": 138,
     },
     116, (66, 110), 124, (84, 108), 6, 0.7, (92, 215), 246, 172,
 )  # fmt: skip
@@ -70,7 +72,7 @@ _OVERCAST = Weather(
     "overcast",
     {
         "grass": 112, "lawn": 112, "soil": 120, "asphalt": 124, "lot": 126, "pavement": 122, "plaza": 122, "court": 120,
-        "pitch": 114, "paint": 118, "water": 96, "shallow": 102, "sand": 122, "forest": 96,
+        "pitch": 114, "paint": 118, "water": 96, "shallow": 102, "sand": 122, "forest": 90, "hedge": 98, "pool": 94,
     },
     92, (96, 138), 118, (106, 120), 8, 0.55, (96, 205), 238, 164,
 )  # fmt: skip

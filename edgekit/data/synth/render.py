@@ -6,7 +6,7 @@ from typing import List, NamedTuple, Sequence, Tuple, Union
 import cv2
 import numpy as np
 
-from edgekit.data.synth import figures, sprites, structures, vehicles
+from edgekit.data.synth import figures, forest, sprites, structures, vehicles
 from edgekit.data.synth.actors import ActorState, cast_for
 from edgekit.data.synth.camera import Camera
 from edgekit.data.synth.compose import Box, Patch, fixed, mark, paste
@@ -48,7 +48,9 @@ class Scene:
         self.layout = layout_for(seed)
         self.weather = weather_for(random_for(seed, "weather"))
         self.cast = cast_for(self.layout, classes)
+        self._wardrobe = Wardrobe(seed, self.weather, self.layout.sun_per_metre)
         ground = paint(self.layout, self.weather)
+        forest.plant(ground.bgrh, self.layout, self._wardrobe)
         half = cv2.pyrDown(ground.bgrh)
         self._maps = (ground.bgrh, half, cv2.pyrDown(half))
         self._light = ground.light
@@ -57,7 +59,6 @@ class Scene:
         self._bridges = bridges(self.layout)
         self._trees = np.array([(t.x_m, t.y_m) for t in self.layout.trees]).reshape(-1, 2)
         self._boats = np.array([kind == "boat" for kind in self.cast.kinds], bool)
-        self._wardrobe = Wardrobe(seed, self.weather, self.layout.sun_per_metre)
 
     def draw(self, camera: Camera, t_s: float, size: Tuple[int, int]) -> Drawn:
         """Draw the scene for an image of `size` (width, height)."""
@@ -90,7 +91,7 @@ class Scene:
         origins, frames = camera.anchors(drawn.state.xy_m[rows], drawn.state.heading_rad[rows])
         wake = self._wardrobe.wake()
         for origin, frame in zip(origins, frames):
-            paste(drawn.canvas, _flat(wake, origin - _STERN_M * frame[0], frame, 1.0, sprites.WAKE_M * 1.2))
+            paste(drawn.canvas, vehicles.flat(wake, origin - _STERN_M * frame[0], frame, 1.0, sprites.WAKE_M * 1.2))
         for row, origin, frame in zip(rows, origins, frames):
             sprite = self._wardrobe.sprite("boat", self.cast.styles[row], True)
             _put(drawn, row, vehicles.draw(sprite, origin, frame, 1.0))
@@ -161,18 +162,9 @@ class Scene:
     def _crown(self, tree: Tree, origin: np.ndarray, frame: np.ndarray) -> Patch:
         # All crowns share one lighting, so they are not turned; styles differ instead.
         middle = origin + tree.height_m * 0.6 * frame[2]
-        return _flat(
+        return vehicles.flat(
             self._wardrobe.sprite("tree", tree.style, False), middle, frame, tree.radius_m, tree.radius_m * 1.2
         )
-
-
-def _flat(sprite: sprites.Sprite, middle: np.ndarray, frame: np.ndarray, scale: float, reach_m: float) -> Patch:
-    """A sprite with no sides, in a square that reaches `reach_m` around its middle."""
-    reach = int(reach_m * math.hypot(frame[0, 0], frame[0, 1])) + 2
-    left, top = int(middle[0]) - reach, int(middle[1]) - reach
-    size = (2 * reach + 1, 2 * reach + 1)
-    bgrh, alpha = vehicles.warp(sprite, middle - [left, top], frame, scale, size)
-    return Patch(left, top, bgrh, alpha)
 
 
 def _put(drawn: Drawn, row: int, patch: Patch) -> None:

@@ -21,10 +21,9 @@ class Sensor:
         self._noise = grain(rng, size[0], size[1], rng.uniform(1.6, 4.0), 3)
         fine = grain(rng, size[0], size[1], rng.uniform(1.5, 3.5), 1)
         self._heat_noise = cv2.GaussianBlur(fine, (3, 3), 0.6)
-        self._columns = np.rint(rng.normal(0.0, 0.8, (1, width))).astype(np.float32)
         self._vignette = _vignette(width, height, rng.uniform(0.02, 0.12))
-        self._drift = rng.uniform(0.0, 6.28, 4)
-        self._gain, self._level = rng.uniform(0.88, 1.1), rng.uniform(-14.0, 10.0)
+        self._drift = rng.uniform(0.0, 6.28, 2)
+        self._mean, self._contrast = rng.normal(128.0, 9.0), rng.uniform(26.0, 54.0)
 
     def colour(self, bgr: np.ndarray, index: int, t_s: float, motion_px: Tuple[float, float]) -> np.ndarray:
         """The colour camera's picture of `bgr` (H, W, 3)."""
@@ -38,11 +37,17 @@ class Sensor:
         """The thermal camera's picture of `heat` (H, W): softer, with the halo of its local contrast filter."""
         height, width = heat.shape
         soft = cv2.GaussianBlur(_motion_blur(heat, motion_px), (3, 3), 0.75)
-        gain = self._gain * (1.0 + 0.03 * math.sin(0.23 * t_s + self._drift[1]))
-        level = self._level + 128.0 * (1.0 - gain) + 3.0 * math.sin(0.31 * t_s + self._drift[2])
+        gain, level = self._automatic_gain(soft, t_s)
         image = cv2.addWeighted(soft, 1.35 * gain, cv2.blur(soft, (13, 13)), -0.35 * gain, level)
         y, x = self._offset(index)
         return cv2.addWeighted(image, 1.0, self._heat_noise[y : y + height, x : x + width], 1.0, -128.0)
+
+    def _automatic_gain(self, heat: np.ndarray, t_s: float) -> Tuple[float, float]:
+        """Most of the way to the camera's favourite mean and contrast, as thermal cameras do frame by frame."""
+        mean, deviation = (float(v[0, 0]) for v in cv2.meanStdDev(heat))
+        gain = min(max((self._contrast / max(deviation, 4.0)) ** 0.75, 0.6), 2.2)
+        level = self._mean + 3.0 * math.sin(0.31 * t_s + self._drift[1]) - gain * mean
+        return gain, level
 
     def _offset(self, index: int) -> Tuple[int, int]:
         """A place in the noise bank by multiplicative hashing, which is much cheaper than seeding a generator."""

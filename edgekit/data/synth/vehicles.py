@@ -58,3 +58,12 @@ def warp(
         cv2.warpAffine(bgrh, matrix, size, flags=cv2.INTER_LINEAR),
         cv2.warpAffine(alpha, matrix, size, flags=cv2.INTER_LINEAR),
     )
+
+
+def flat(sprite: Sprite, middle: np.ndarray, frame: np.ndarray, scale: float, reach_m: float) -> Patch:
+    """A sprite with no sides, in a square that reaches `reach_m` around its middle."""
+    reach = int(reach_m * math.hypot(frame[0, 0], frame[0, 1])) + 2
+    left, top = int(middle[0]) - reach, int(middle[1]) - reach
+    size = (2 * reach + 1, 2 * reach + 1)
+    bgrh, alpha = warp(sprite, middle - [left, top], frame, scale, size)
+    return Patch(left, top, bgrh, alpha)

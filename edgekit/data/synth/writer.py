@@ -116,7 +116,7 @@ def write_dataset(
         if frame.infrared_hw is not None:
             _write_jpeg(os.path.join(folder, "infrared", name), frame.infrared_hw)
             extra["infrared_file_name"] = name
-        truth.add(frame, name, extra, first_track=k * 1000000)
+        truth.add(frame, name, extra, first_track=k * 10**9)
         if progress is not None:
             progress(done + 1, len(plan), "rendering")
     path = os.path.join(folder, "annotations", "instances.json")
