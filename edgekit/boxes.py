@@ -4,11 +4,11 @@ Every array of boxes is (N, 4) float32; the function's name says the layout: `xy
 `xywh` corner and size (COCO). Units are whatever the caller uses, mostly pixels.
 """
 
-from typing import Optional
+from typing import Optional, Tuple
 
 import numpy as np
 
-_BLOCK = 512
+_BLOCK = 1024
 
 
 def xyxy_to_cxcywh(xyxy: np.ndarray) -> np.ndarray:
@@ -86,36 +86,62 @@ def nms(
     """
     order = np.argsort(-score, kind="stable")
     boxes = np.ascontiguousarray(xyxy[order], dtype=np.float32)
-    if class_id is not None and len(boxes):
-        # A different class is a different place: shifted apart, boxes of two classes never overlap.
-        span = np.float32(boxes.max() - min(boxes.min(), 0) + 1)
-        boxes = boxes + (class_id[order].astype(np.float32) * span)[:, None]
-    kept = _greedy(boxes, iou, max_det)
+    group = np.zeros(len(order), np.int64) if class_id is None else class_id[order]
+    limit = len(order) if max_det is None else max_det
+    kept = np.zeros(0, dtype=np.int64)
+    for start in range(0, len(order), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(order)))
+        index = np.concatenate([kept, block])  # boxes kept before are all better, and do not touch each other
+        kept = index[_survivors(len(index), *_suppressing_pairs(boxes[index], group[index], iou))][:limit]
+        if len(kept) == limit:
+            break
     return order[kept].astype(np.int64)
 
 
-def _greedy(boxes: np.ndarray, iou: float, max_det: Optional[int]) -> np.ndarray:
-    """Indices of the boxes (N, 4), best first, that no better kept box suppresses; block by block.
+def _suppressing_pairs(boxes: np.ndarray, group: np.ndarray, iou: float) -> Tuple[np.ndarray, np.ndarray]:
+    """Rows (P,) and (P,) of boxes of one group that overlap by more than `iou`; of a pair the better row comes first.
 
-    A block is first tested against all boxes kept so far (one matrix), then within itself, so that memory stays at
-    O(block x kept) and the Python loop runs over the survivors only.
+    Sorted by their left sides, a box can only overlap those that begin soon after it: from IoU > t follows
+    shared width > t * width, and so x1' < x1 + (1 - t) * width. Groups lie side by side, apart.
     """
-    kept = np.zeros(0, dtype=np.int64)
-    limit = len(boxes) if max_det is None else max_det
-    for start in range(0, len(boxes), _BLOCK):
-        index = np.arange(start, min(start + _BLOCK, len(boxes)))
-        if len(kept):
-            index = index[~(iou_matrix(boxes[index], boxes[kept]) > iou).any(axis=1)]
-        kept = np.concatenate([kept, index[_survivors(boxes[index], iou)]])
-        if len(kept) >= limit:
-            break
-    return kept[:limit]
+    x1 = boxes[:, 0].astype(np.float64) + group * (float(boxes.max()) - float(boxes.min()) + 1.0)
+    by_x = np.argsort(x1, kind="stable")
+    x1, size = x1[by_x], (boxes[:, 2:] - boxes[:, :2])[by_x]
+    reach = x1 + (1.0 - max(iou, 0.0)) * np.maximum(size[:, 0], 0) + 1e-3
+    count = np.searchsorted(x1, reach, side="right") - np.arange(1, len(x1) + 1)
+    # Pair k of row i is (i, i + 1 + k): all of them, end to end.
+    left = np.repeat(np.arange(len(x1)), count)
+    right = left + 1 + np.arange(len(left)) - np.repeat(np.cumsum(count) - count, count)
+    top, bottom = boxes[by_x, 1], boxes[by_x, 3]
+    shared_height = np.minimum(bottom[left], bottom[right]) - np.maximum(top[left], top[right])
+    near = np.flatnonzero(shared_height > max(iou, 0.0) * size[left, 1] - 1e-3)
+    first, second = by_x[left[near]], by_x[right[near]]
+    over = _paired_iou(boxes[first], boxes[second]) > iou
+    first, second = first[over], second[over]
+    return np.minimum(first, second), np.maximum(first, second)
 
 
-def _survivors(boxes: np.ndarray, iou: float) -> np.ndarray:
-    suppresses = np.triu(iou_matrix(boxes, boxes) > iou, k=1)
-    alive = np.ones(len(boxes), dtype=bool)
-    for row in np.flatnonzero(suppresses.any(axis=1)):
-        if alive[row]:
-            alive &= ~suppresses[row]
+def _paired_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union (P,) of boxes (P, 4) row by row; the arithmetic of `iou_matrix`."""
+    size = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
+    size = np.maximum(size, 0)
+    shared = size[:, 0] * size[:, 1]
+    union = area(first) + area(second) - shared
+    return np.asarray(shared / np.maximum(union, np.float32(1e-9)))
+
+
+def _survivors(count: int, better: np.ndarray, worse: np.ndarray) -> np.ndarray:
+    """Rows of `count` that greedy suppression keeps, when row `better[k]` suppresses row `worse[k]` if it is kept.
+
+    Each round keeps every row that nothing undecided suppresses, and drops what these suppress: the same as going
+    through the rows one by one, in as many rounds as the longest chain.
+    """
+    alive = np.ones(count, dtype=bool)
+    while len(better):
+        blocked = np.zeros(count, dtype=bool)
+        blocked[worse] = True
+        sure = ~blocked[better]
+        alive[worse[sure]] = False
+        undecided = alive[worse] & alive[better]
+        better, worse = better[undecided], worse[undecided]
     return np.flatnonzero(alive)

@@ -24,6 +24,8 @@ from edgekit.detections import Detections
 from edgekit.errors import ModelError
 from edgekit.process.prepare import Letterbox, Preprocess
 
+_LARGEST = np.float32(10)  # exp(10) cells: wider than any picture, and a broken network cannot overflow
+
 Candidates = Tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -142,7 +144,8 @@ def _decode_yolox(outputs: Sequence[np.ndarray], spec: DecodeSpec, size_hw: Tupl
     raw = raw[rows]
     keep, score, class_id = _best_class(raw[:, 5:] * raw[:, 4:5], conf)
     raw, cells, steps = raw[keep], cells[rows[keep]], steps[rows[keep]]
-    cxcywh = np.concatenate([raw[:, :2] + cells, np.exp(raw[:, 2:4])], axis=1) * steps
+    size = np.exp(np.minimum(raw[:, 2:4], _LARGEST))
+    cxcywh = np.concatenate([raw[:, :2] + cells, size], axis=1) * steps
     return cxcywh_to_xyxy(cxcywh), score, class_id
 
 
