@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
@@ -229,6 +230,14 @@ def read_result(path: PathLike) -> Dict[str, Any]:
 def machine_record() -> Dict[str, Any]:
     """`this_machine`, and the state of it that moves clocks."""
     return dict(this_machine().to_json(), governor=_governor(), platform=platform.platform())
+
+
+def machine_name(machine: Dict[str, Any]) -> str:
+    """A folder's name for a machine, such as "intel-xeon-2c" or "nvidia-orin-nano-6c"."""
+    text = str(machine["board"] or machine["cpu"]).lower()
+    text = re.sub(r"\((r|tm)\)|\bprocessor\b|\bcpu\b|@.*$", " ", text)
+    words = re.sub(r"[^a-z0-9]+", "-", text).strip("-")
+    return "{}-{}c".format(words, machine["cores"])
 
 
 def library_versions(backend: str) -> Dict[str, str]:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from edgekit.bench.record import BenchResult, Lane, Samples, machine_record, read_result
+from edgekit.bench.record import BenchResult, Lane, Samples, machine_name, machine_record, read_result
 from edgekit.errors import DataError, GateError
 
 
@@ -113,3 +113,15 @@ def test_a_result_of_another_version(tmp_path):
 def test_no_such_file(tmp_path):
     with pytest.raises(DataError, match="is not a bench result"):
         read_result(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("board", "cpu", "name"),
+    [
+        (None, "Intel(R) Xeon(R) Processor", "intel-xeon-2c"),
+        (None, "Intel(R) Core(TM) i7-8550U CPU @ 1.80GHz", "intel-core-i7-8550u-2c"),
+        ("NVIDIA Jetson Orin Nano Developer Kit", "ARMv8", "nvidia-jetson-orin-nano-developer-kit-2c"),
+    ],
+)
+def test_a_machine_names_a_folder(board, cpu, name):
+    assert machine_name({"board": board, "cpu": cpu, "cores": 2}) == name
