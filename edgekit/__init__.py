@@ -6,10 +6,11 @@ with edgekit.open("student.ekb") as detector:
     detections = detector(frame_bgr)
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Optional
 
 from edgekit.detections import Detections
 from edgekit.errors import EdgekitError
+from edgekit.files import PathLike
 from edgekit.frames import Frame
 
 if TYPE_CHECKING:
@@ -20,8 +21,13 @@ __all__ = ["Detections", "EdgekitError", "Frame", "__version__", "open"]
 __version__ = "0.1.0"
 
 
-def open(bundle: str, **options: Any) -> "Detector":
-    """Open a bundle for inference; see `edgekit.runtime.detector.open_detector` for the options.
+def open(bundle: PathLike, lowering: Optional[str] = None, threads: Optional[int] = None) -> "Detector":
+    """Open a bundle for inference; `edgekit.runtime.detector.open_detector` has every option.
+
+    Args:
+        bundle: the `.ekb` file.
+        lowering: which of its graphs; the best for this processor where None.
+        threads: worker threads; the physical cores that this process may use where None.
 
     Raises:
         BundleError: the file is not a whole bundle.
@@ -29,4 +35,4 @@ def open(bundle: str, **options: Any) -> "Detector":
     """
     from edgekit.runtime.detector import open_detector
 
-    return open_detector(bundle, **options)
+    return open_detector(bundle, lowering=lowering, threads=threads)
