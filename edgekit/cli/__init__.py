@@ -1,8 +1,9 @@
 """The command line: a table from verb to function. Nothing heavy is imported until a verb runs."""
 
 import logging
+import signal
 import sys
-from typing import Optional
+from typing import Any, Optional
 
 import typer
 
@@ -43,12 +44,18 @@ edgekit bench nano.ekb --source flight.mp4"""
 
 def main() -> None:
     """Run the command that `sys.argv` names; what `edgekit` and `python -m edgekit` call."""
+    signal.signal(signal.SIGTERM, _terminate)
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr, level=logging.WARNING)
     try:
         app(prog_name="edgekit")
     except KeyboardInterrupt:
         complain("interrupted")
         sys.exit(INTERRUPTED)
+
+
+def _terminate(number: int, frame: Any) -> None:
+    """Leave as an exception does, so that temporary files are cleaned up."""
+    sys.exit(128 + number)
 
 
 def _version(wanted: bool) -> None:

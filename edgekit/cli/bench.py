@@ -101,10 +101,11 @@ def _draw(result: Any, value: Dict[str, Any], bundle: str) -> Any:
         parts += [Text(""), _layer_table(value["layers"])]
     if value["vs"]:
         parts += [Text(""), _against(value)]
+    parts.append(Text(""))
     for name in value["written"]:
         parts.append(Text.assemble(("written  ", "dim"), name))
     if not value["written"]:
-        parts += [Text(""), screen.next_step("edgekit bench {} --html report.html -o bench.json".format(bundle))]
+        parts += [screen.next_step("edgekit bench {} --html report.html -o bench.json".format(bundle))]
     return Group(*parts)
 
 

@@ -17,3 +17,17 @@ POLICY = typer.Option(
     None, "--policy", metavar="NAME", help="every (files: no frame is lost) or latest (cameras: the newest wins)."
 )
 JSON = typer.Option(False, "--json", help="Print one JSON object.")
+MODEL = typer.Argument(
+    ..., metavar="MODEL", help="ONNX detector with a YOLOX, YOLOv8 or NanoDet head, or a checkpoint of edgekit train."
+)
+METHOD = typer.Option("mse", "--method", metavar="NAME", help="minmax, percentile, entropy or mse.")
+IMAGES = typer.Option(None, "--images", metavar="N", min=1, help="How many of the pictures; default: all.")
+SEED = typer.Option(0, "--seed", metavar="N", help="What chooses them.")
+FLOAT_LAYERS = typer.Option(
+    "auto", "--float-layers", metavar="WHICH", help="Kept in float: auto (measured), none, stem, head or stem+head."
+)
+KEEP_FLOAT = typer.Option(None, "--keep-float", metavar="LAYER", help="Keep this layer in float too; may be repeated.")
+EQUALIZE = typer.Option(False, "--equalize", help="Even out the weight ranges of neighbouring layers first.")
+BIAS_CORRECTION = typer.Option(False, "--bias-correction", help="Correct biases by the mean error.")
+RANGES = typer.Option(None, "--ranges", metavar="DIR", help="Folder of range tables to reuse and to write.")
+FAMILY = typer.Option(None, "--family", metavar="NAME", help="Head, if not recognised: yolox, yolov8 or nanodet.")

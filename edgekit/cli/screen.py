@@ -99,10 +99,13 @@ class _Bars:
 
 def _bars(console: Console) -> Any:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.table import Column
 
+    # as wide as its longest text so far, but never so wide that the bar is pushed out
+    text = Column(no_wrap=True, overflow="ellipsis", max_width=max(console.width - 56, 12))
     return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=36),
+        TextColumn("{task.description}", markup=False, table_column=text),
+        BarColumn(bar_width=24),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TimeElapsedColumn(),
         TextColumn("left", style="dim"),
