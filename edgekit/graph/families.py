@@ -1,7 +1,7 @@
 """Which detector a canonical graph is: how its outputs become boxes and what picture it wants to see.
 
 Read from, in this order: what the caller says, what our own exporter wrote into the file's metadata (keys
-`edgekit.classes`, `edgekit.decode`, `edgekit.preprocess`: JSON), the class names that Ultralytics writes, and the
+`classes`, `decode`, `preprocess`: JSON), the class names that Ultralytics writes, and the
 shapes of the outputs, which tell the families apart:
 
     yolox     one (1, N, 5 + C), N = the cells of strides 8, 16, 32 (, 64)
@@ -24,7 +24,7 @@ from edgekit.process.decode import DecodeSpec
 from edgekit.process.prepare import Preprocess
 
 FAMILIES = ("yolox", "yolov8", "nanodet")
-METADATA = ("edgekit.classes", "edgekit.decode", "edgekit.preprocess")
+METADATA = ("classes", "decode", "preprocess")
 _STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32), (8, 16), (8,))
 _USUAL_REG_MAX = (7, 15)
 
@@ -106,13 +106,12 @@ def _from_metadata(model: ir.Model) -> Family | None:
         return None
     try:
         classes, decode, preprocess = (json.loads(model.metadata_props[key]) for key in METADATA)
-        return Family(
-            DecodeSpec.from_json(decode), Preprocess.from_json(preprocess), tuple(map(str, classes)), "metadata"
-        )
+        spec = DecodeSpec.from_json(decode)
+        # what the file leaves out is the family's usual
+        usual = usual_preprocess(spec.family, input_hw(model)).to_json()
+        return Family(spec, Preprocess.from_json({**usual, **preprocess}), tuple(map(str, classes)), "metadata")
     except (ValueError, TypeError, KeyError) as error:
-        raise ModelError(
-            f"the network's own {METADATA[1]} metadata cannot be used: {error}; export it again"
-        ) from error
+        raise ModelError(f"the network's metadata ({', '.join(METADATA)}) cannot be used: {error}") from error
 
 
 def _from_shapes(model: ir.Model, family: str | None) -> Family:

@@ -22,7 +22,7 @@ from edgekit.precision import QuantPlan
 
 _logger = logging.getLogger(__name__)
 
-FLOAT_LAYERS = ("auto", "none", "stem", "head", "stem+head")
+FLOAT_LAYERS = ("auto", "search", "none", "stem", "head", "stem+head")
 
 Progress = Callable[[int, int, str], None]
 
@@ -36,9 +36,10 @@ class QuantizeOptions:
         images: how many pictures of a folder; None means all.
         seed: what chooses them.
         weight_clip: "max" or "mse", see `PlanOptions`.
-        float_layers: "auto" measures; "none", "stem", "head" and "stem+head" do not.
+        float_layers: "auto" measures the stem and the head's last layers, "search" goes on to single layers (minutes);
+            "none", "stem", "head" and "stem+head" do not measure.
         keep_float: names of layers that stay in float whatever is measured.
-        judge_images: pictures that "auto" measures on.
+        judge_images: pictures that "auto" and "search" measure on.
         ranges: folder of range tables to reuse and to write, or None.
         threads: of onnxruntime, 0 for its own choice.
     """
@@ -139,11 +140,12 @@ def quantize_model(
 
     choice = None
     keep = _fixed_groups(model, options.float_layers)
-    if options.float_layers == "auto":
+    if options.float_layers in ("auto", "search"):
         few = spaced(chosen.images, options.judge_images)
         inputs = [x for _, x in prepared(few, family.preprocess)]
         judge = Judge(model, family, inputs, options.threads)
-        choice = choose_float_layers(model, plan_with, judge, progress=progress)
+        single = options.float_layers == "search"
+        choice = choose_float_layers(model, plan_with, judge, single_layers=single, progress=progress)
         keep = choice.keep_float
     return Quantized(model, plan_with(keep), family, record, choice)
 
