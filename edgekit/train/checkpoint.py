@@ -116,9 +116,14 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], prefix: str, path
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optim."):
             _, index, key = name.split(".", 2)
+            parameter = parameters[int(index)]
+            # Fused optimisers walk parameter and moments by memory order: the strides have to be the parameter's.
+            if value.shape == parameter.shape:
+                value = torch.empty_like(parameter).copy_(value)
             state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

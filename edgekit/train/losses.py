@@ -57,7 +57,8 @@ class DetectionLoss:
             `box`, `obj`, `cls`, `l1` (weighted sums with gradient) and `positives` (count, no gradient).
         """
         grid = self._grid(maps)
-        raw = torch.cat([level.flatten(2) for level in maps], dim=2).transpose(1, 2).float()
+        raw = torch.cat([level.flatten(2) for level in maps], dim=2).transpose(1, 2)
+        raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
         boxes = decode_boxes(raw[..., :4], grid)
         found = [
             simota(boxes[i], raw[i, :, 4], raw[i, :, 5:], target.xyxy, target.class_id, grid)
@@ -79,7 +80,7 @@ class DetectionLoss:
         gt_xyxy = torch.cat([t.xyxy[a.target] for t, a in zip(targets, found, strict=True)])
         gt_class = torch.cat([t.class_id[a.target] for t, a in zip(targets, found, strict=True)])
         iou = torch.cat([a.iou for a in found])
-        wanted = functional.one_hot(gt_class, raw.shape[2] - 5).float() * iou[:, None]
+        wanted = functional.one_hot(gt_class, raw.shape[2] - 5).to(raw.dtype) * iou[:, None]
         cls = functional.binary_cross_entropy_with_logits(raw[image, cell, 5:], wanted, reduction="sum")
         box = self.box_loss(boxes[image, cell], gt_xyxy).sum()
         zero = raw.new_zeros(())

@@ -108,7 +108,7 @@ class Recipe:
         batch: samples per step in all processes together.
         full_batch: the same on full frames.
         seed: of weights and augmentation.
-        precision: 32-true | bf16-mixed.
+        precision: 32-true | bf16-mixed | 64-true.
         device: auto | cpu | cuda.
         threads: torch threads; 0 leaves torch's choice.
         eval_every: epochs between evaluations.
@@ -146,7 +146,7 @@ class Recipe:
                 raise ValueError(f"{key} {value} must be a positive multiple of 64")
         if self.full_epochs > self.epochs:
             raise ValueError(f"full_epochs {self.full_epochs} is more than epochs {self.epochs}")
-        if self.precision not in ("32-true", "bf16-mixed"):
-            raise ValueError(f"precision {self.precision!r} is unknown; choose 32-true or bf16-mixed")
+        if self.precision not in ("32-true", "bf16-mixed", "64-true"):
+            raise ValueError(f"precision {self.precision!r} is unknown; choose 32-true, bf16-mixed or 64-true")
         if self.box_loss not in ("iou", "giou", "ciou"):
             raise ValueError(f"box_loss {self.box_loss!r} is unknown; choose iou, giou or ciou")

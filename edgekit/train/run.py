@@ -82,10 +82,11 @@ def start(recipe: Recipe, items: Sequence[Labelled], classes: tuple[str, ...], e
         load_weights(model, read_checkpoint(path)[0], "ema.", path)
     if fabric.world_size > 1:
         synchronise_norms(model)
-    ema = Ema(fabric.to_device(model), recipe.optim.ema)
+    # Before DDP sees it: its buckets keep the strides that parameters have when it is built.
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(model, recipe.optim)
     forward = fabric.setup_module(model)
-    forward.to(memory_format=torch.channels_last)
+    ema = Ema(model, recipe.optim.ema)  # after Fabric has put the model where and in the precision that it runs
     loader = Loader(items, recipe.augment, recipe.seed, fabric.global_rank, fabric.world_size, extra)
     loss = DetectionLoss(model.strides, recipe.box_loss)
     return Run(recipe, fabric, model, forward, ema, optimizer, loader, loss, classes, Progress())

@@ -34,7 +34,7 @@ class SyncNorm2d(nn.BatchNorm2d):
         """(B, C, H, W) -> the same shape."""
         if not self.training:
             return super().forward(x_nchw)
-        x = x_nchw.float()
+        x = x_nchw.to(torch.promote_types(x_nchw.dtype, torch.float32))
         count = float(x.numel() // x.shape[1] * distributed.get_world_size())
         mean = _sum_over_all(x.sum(dim=(0, 2, 3))) / count
         centred = x - mean[:, None, None]
