@@ -50,6 +50,10 @@ class Camera:
         homogeneous = points @ self.matrix[:, :3].T + self.matrix[:, 3]
         return homogeneous[:, :2] / homogeneous[:, 2:3]
 
+    def sees(self, points: np.ndarray) -> np.ndarray:
+        """Which of the points (N, 3) are in front of the lens; `project` is meaningless for the others."""
+        return points @ self.matrix[2, :3] + self.matrix[2, 3] > 1.0
+
     def plane(self, height_m: float = 0.0) -> np.ndarray:
         """The 3x3 homography from (x, y) metres at `height_m` to pixels."""
         columns = self.matrix[:, 2] * height_m + self.matrix[:, 3]

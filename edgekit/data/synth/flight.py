@@ -128,7 +128,8 @@ def _radius_m(flight: Flight) -> float:
     return footprint_radius_m(flight.altitude_m[1], math.radians(flight.tilt_deg[1]), flight.width, flight.height)
 
 
-@functools.lru_cache(maxsize=2)
+# A world holds about 50 MB.
+@functools.lru_cache(maxsize=3)
 def _scene(seed: int, classes: Tuple[str, ...]) -> Scene:
     return Scene(seed, classes)
 

@@ -16,8 +16,9 @@ from edgekit.data.synth.noise import random_for
 from edgekit.data.synth.palette import weather_for
 from edgekit.data.synth.wardrobe import RUNNING_MPS, SPRITE_KINDS, Wardrobe
 
-_SHADOW = 0.52
-_SEE_AROUND_PX = 70.0
+_SHADOW = 132
+_ACTOR_REACH_M = 4.5
+_TREE_REACH_M = 8.0
 _STERN_M = 1.6
 
 
@@ -54,9 +55,10 @@ class Scene:
         half = cv2.pyrDown(ground.bgrh)
         self._maps = (ground.bgrh, half, cv2.pyrDown(half))
         self._light = ground.light
-        self._sun = np.array(self.layout.sun_per_metre)
+        sun_x, sun_y = self.layout.sun_per_metre
+        self._sunward_rad, self._shadow_m = math.atan2(sun_y, sun_x), math.hypot(sun_x, sun_y)
         self._solids = [structures.solid_for(b, self.layout, self.weather) for b in self.layout.buildings]
-        self._bridges = bridges(self.layout)
+        self._bridges = [_on_ground(deck) for deck in bridges(self.layout)]
         self._trees = np.array([(t.x_m, t.y_m) for t in self.layout.trees]).reshape(-1, 2)
         self._boats = np.array([kind == "boat" for kind in self.cast.kinds], bool)
 
@@ -64,7 +66,7 @@ class Scene:
         """Draw the scene for an image of `size` (width, height)."""
         canvas = self._warp_ground(camera, size)
         drawn = Drawn(canvas, np.zeros((size[1], size[0]), np.uint16), [], [], [], self.cast.at(t_s))
-        visible = _in_view(camera, drawn.state.xy_m, size)
+        visible = _in_view(camera, drawn.state.xy_m, size, _ACTOR_REACH_M)
         afloat = self._boats[visible]
         self._put_boats(camera, drawn, visible[afloat])
         self._put_actors(camera, drawn, visible[~afloat], t_s)
@@ -78,10 +80,11 @@ class Scene:
         warp = camera.plane() * np.array([metres, metres, 1.0])
         return cv2.warpPerspective(self._maps[level], warp, size, borderMode=cv2.BORDER_REFLECT_101)
 
-    def _light_at(self, x_m: float, y_m: float) -> float:
-        scale, last = self._light.shape[0] / WORLD_M, self._light.shape[0] - 1
-        row, column = min(max(int(y_m * scale), 0), last), min(max(int(x_m * scale), 0), last)
-        return 0.25 + 0.75 * float(self._light[row, column]) / 255.0
+    def _light_at(self, xy_m: np.ndarray) -> np.ndarray:
+        """How much light falls on points (N, 2): 1 in the sun."""
+        place = (xy_m * (self._light.shape[0] / WORLD_M)).astype(np.int64)
+        x, y = np.clip(place, 0, self._light.shape[0] - 1).T
+        return 0.25 + 0.75 * self._light[y, x] / 255.0
 
     def _put_boats(self, camera: Camera, drawn: Drawn, rows: np.ndarray) -> None:
         """Boats and their wakes, then the bridges over them again."""
@@ -96,14 +99,15 @@ class Scene:
             sprite = self._wardrobe.sprite("boat", self.cast.styles[row], True)
             _put(drawn, row, vehicles.draw(sprite, origin, frame, 1.0))
         for deck in self._bridges:
-            _restore(drawn, before, _ground_pixels(camera, deck))
+            if camera.sees(deck).all():
+                _restore(drawn, before, camera.project(deck))
 
     def _put_actors(self, camera: Camera, drawn: Drawn, rows: np.ndarray, t_s: float) -> None:
         state = drawn.state
         origins, frames = camera.anchors(state.xy_m[rows], state.heading_rad[rows])
-        lights = [self._light_at(x, y) for x, y in state.xy_m[rows].tolist()]
-        self._cast_shadows(camera, drawn, rows, lights)
-        for row, origin, frame, light in zip(rows, origins, frames, lights):
+        lights = self._light_at(state.xy_m[rows])
+        self._cast_shadows(camera, drawn, rows[lights > 0.8])
+        for row, origin, frame, light in zip(rows, origins, frames, lights.tolist()):
             _put(drawn, row, self._patch(row, float(state.speed_mps[row]), origin, frame, light, t_s))
 
     def _patch(self, row: int, speed: float, origin: np.ndarray, frame: np.ndarray, light: float, t_s: float) -> Patch:
@@ -113,38 +117,26 @@ class Scene:
         figure = self._wardrobe.figure(kind, style, speed, t_s)
         return figures.draw(figure, origin, frame, light)
 
-    def _cast_shadows(self, camera: Camera, drawn: Drawn, rows: np.ndarray, lights: List[float]) -> None:
+    def _cast_shadows(self, camera: Camera, drawn: Drawn, rows: np.ndarray) -> None:
         """All actors' shadows in one layer, so that two of them are no darker than one."""
         if self.weather.name == "overcast":
             return
         state = drawn.state
-        lit = [k for k, light in enumerate(lights) if light > 0.8]
-        height, width = drawn.ids.shape
-        shade = np.full((height, width), 255, np.uint8)
-        level = (int(255 * _SHADOW),)
-        rows = rows[lit]
-        sun = np.tile(self._sun, (len(rows), 1))
         origins, frames = camera.anchors(state.xy_m[rows], state.heading_rad[rows])
-        _, sunward = camera.anchors(state.xy_m[rows], np.arctan2(sun[:, 1], sun[:, 0]))
-        reach = float(np.hypot(*self._sun))
+        _, sunward = camera.anchors(state.xy_m[rows], np.full(len(rows), self._sunward_rad))
+        full = np.full(drawn.ids.shape, 255, np.uint8)
+        shade = full.copy()
         for row, origin, frame, away in zip(rows, origins, frames, sunward):
-            outline, tall = self._wardrobe.silhouette(
-                self.cast.kinds[row], self.cast.styles[row], float(state.speed_mps[row])
-            )
+            running = float(state.speed_mps[row]) > RUNNING_MPS
+            outline, tall = self._wardrobe.silhouette(self.cast.kinds[row], self.cast.styles[row], running)
             base = outline @ frame[:2] + origin
-            cv2.fillConvexPoly(
-                shade,
-                cv2.convexHull(fixed(np.concatenate([base, base + away[0] * (tall * reach)]))),
-                level,
-                cv2.LINE_AA,
-                4,
-            )
-        full = np.full_like(shade, 255)
+            both = fixed(np.concatenate([base, base + away[0] * (tall * self._shadow_m)]))
+            cv2.fillConvexPoly(shade, cv2.convexHull(both), (_SHADOW,), cv2.LINE_AA, 4)
         cv2.multiply(drawn.canvas, cv2.merge([shade, shade, shade, full]), dst=drawn.canvas, scale=1.0 / 255.0)
 
     def _raise_above(self, camera: Camera, drawn: Drawn, size: Tuple[int, int]) -> None:
         """Trees and buildings, the farthest from the camera first."""
-        rows = _in_view(camera, self._trees, size)
+        rows = _in_view(camera, self._trees, size, _TREE_REACH_M)
         origins, frames = camera.anchors(self._trees[rows], np.zeros(len(rows)))
         here = camera.position[:2]
         far = np.hypot(*(self._trees[rows] - here).T)
@@ -180,22 +172,30 @@ def _put(drawn: Drawn, row: int, patch: Patch) -> None:
 
 
 def _restore(drawn: Drawn, before: np.ndarray, outline: np.ndarray) -> None:
-    cover = np.zeros(drawn.ids.shape, np.uint8)
-    cv2.fillPoly(cover, [fixed(outline)], (255,), cv2.LINE_8, 4)
-    solid = cover > 0
-    if solid.any():
-        drawn.canvas[solid] = before[solid]
-        drawn.ids[solid] = 0
+    """Put back what was there before inside the outline (N, 2), pixels."""
+    height, width = drawn.ids.shape
+    x0, y0 = np.maximum(np.floor(outline.min(axis=0)).astype(int), 0)
+    x1, y1 = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 1, [width, height])
+    if x1 <= x0 or y1 <= y0:
+        return
+    cover = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    cv2.fillPoly(cover, [fixed(outline - [x0, y0])], (1,), cv2.LINE_8, 4)
+    solid, part = cover > 0, np.s_[y0:y1, x0:x1]
+    drawn.canvas[part][solid] = before[part][solid]
+    drawn.ids[part][solid] = 0
 
 
-def _in_view(camera: Camera, xy_m: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """Rows whose ground point falls in the image or near it."""
+def _in_view(camera: Camera, xy_m: np.ndarray, size: Tuple[int, int], reach_m: float) -> np.ndarray:
+    """Rows whose ground point falls in the image or within `reach_m` of it."""
     if len(xy_m) == 0:
         return np.zeros(0, np.int64)
-    pixels = _ground_pixels(camera, xy_m)
-    inside = (pixels > -_SEE_AROUND_PX).all(axis=1) & (pixels < np.array(size) + _SEE_AROUND_PX).all(axis=1)
-    return np.flatnonzero(inside)
+    ground = _on_ground(xy_m)
+    pixels = camera.project(ground)
+    # The near side of a tilted picture is larger than its middle.
+    margin = 1.3 * reach_m * camera.pixels_per_metre(camera.pose.look_x_m, camera.pose.look_y_m)
+    inside = (pixels > -margin).all(axis=1) & (pixels < np.array(size) + margin).all(axis=1)
+    return np.flatnonzero(inside & camera.sees(ground))
 
 
-def _ground_pixels(camera: Camera, xy_m: np.ndarray) -> np.ndarray:
-    return camera.project(np.column_stack([xy_m, np.zeros(len(xy_m))]))
+def _on_ground(xy_m: np.ndarray) -> np.ndarray:
+    return np.column_stack([xy_m, np.zeros(len(xy_m))])

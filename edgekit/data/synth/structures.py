@@ -124,6 +124,8 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 def draw(solid: Solid, camera: Camera, canvas: np.ndarray, ids: np.ndarray) -> None:
     """Draw the walls, then the roof over them; both hide what stands behind (`ids` becomes 0 there)."""
+    if not (camera.sees(solid.base).all() and camera.sees(solid.top).all()):
+        return
     base, top = camera.project(solid.base), camera.project(solid.top)
     everything = np.concatenate([base, top])
     low, high = everything.min(axis=0), everything.max(axis=0)

@@ -28,12 +28,14 @@ def draw(sprite: Sprite, origin: np.ndarray, frame: np.ndarray, light: float) ->
     size = (right - left, bottom - top)
     corner = np.array([left, top])
     bgrh, alpha = warp(sprite, origin + sprite.base_m * frame[2] - corner, frame, 1.0, size)
-    under: np.ndarray = np.zeros((size[1], size[0]), np.uint8)
     outline = cv2.convexHull(fixed(hull - corner))
-    cv2.fillConvexPoly(under, outline, 255, cv2.LINE_AA, 4)
-    under = cv2.multiply(under, cv2.bitwise_not(alpha), scale=1.0 / 255.0)
-    side = cv2.merge([cv2.convertScaleAbs(under, alpha=level / 255.0) for level in sprite.side])
-    return Patch(left, top, dim(cv2.add(bgrh, side), light), cv2.add(alpha, under))
+    sides, under = np.zeros_like(bgrh), np.zeros_like(alpha)
+    cv2.fillConvexPoly(sides, outline, sprite.side, cv2.LINE_AA, 4)
+    cv2.fillConvexPoly(under, outline, (255,), cv2.LINE_AA, 4)
+    around = cv2.bitwise_not(alpha)
+    bgrh = cv2.add(bgrh, cv2.multiply(sides, cv2.merge([around] * 4), scale=1.0 / 255.0))
+    alpha = cv2.add(alpha, cv2.multiply(under, around, scale=1.0 / 255.0))
+    return Patch(left, top, dim(bgrh, light), alpha)
 
 
 def dim(bgrh: np.ndarray, light: float) -> np.ndarray:

@@ -60,9 +60,9 @@ class Wardrobe:
             return figures.person(rng, step, glow)
         return figures.bicycle(rng, step, glow, self._weather.metal, ridden)
 
-    def silhouette(self, kind: str, style: int, speed_mps: float) -> Tuple[np.ndarray, float]:
+    def silhouette(self, kind: str, style: int, running: bool) -> Tuple[np.ndarray, float]:
         """What casts the shadow: an outline (K, 2) in metres, and its height in metres."""
         if kind in SPRITE_KINDS:
-            sprite = self.sprite(kind, style, speed_mps > RUNNING_MPS)
+            sprite = self.sprite(kind, style, running)
             return sprite.outline, sprite.height_m * 0.85
         return _PERSON if kind == "person" else _BICYCLE
