@@ -59,8 +59,8 @@ def run(
         BackendError: the network failed.
     """
     flight = _Flight(detector, stream, tracker, options, on_record, clock)
-    flight.start(sinks)
     try:
+        flight.start(sinks)
         with _Watchdog(flight, options.deadline_s):
             ended = flight.fly()
     finally:

@@ -20,9 +20,14 @@ def squares():
     return image
 
 
-def test_a_bundle_detects(tmp_path):
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path))
+
+
+def test_a_bundle_detects():
     pytest.importorskip("onnxruntime")
-    with edgekit.open(TINY, cache_dir=str(tmp_path)) as detector:
+    with edgekit.open(TINY) as detector:
         found = detector(squares(), conf=0.5)
         assert detector.classes == ("blue", "red")
         assert (detector.name, detector.lowering) == ("tiny", "fp32")
@@ -33,9 +38,9 @@ def test_a_bundle_detects(tmp_path):
     assert len(fake_detector()(squares(), conf=0.99)) == 0
 
 
-def test_an_unknown_lowering_names_those_there_are(tmp_path):
+def test_an_unknown_lowering_names_those_there_are():
     with pytest.raises(BundleError, match="has no lowering 'ort-x86'; it has fp32, trt8"):
-        edgekit.open(TINY, lowering="ort-x86", cache_dir=str(tmp_path))
+        edgekit.open(TINY, lowering="ort-x86")
 
 
 def test_stages_come_from_the_clock():

@@ -120,6 +120,13 @@ def test_every_sink_is_closed_when_one_fails():
     assert (first.closed, second.closed) == (1, 1)
 
 
+def test_sinks_that_started_are_closed_when_another_cannot_start(tmp_path):
+    first = Memory()
+    with files(3) as stream, pytest.raises(StorageError, match="cannot write /nowhere"):
+        run(fake_detector(), stream, [first, JsonlSink("/nowhere/out.jsonl")])
+    assert first.closed == 1
+
+
 def test_stale_when_the_camera_is_silent():
     camera = FakeCamera(2, then="silence")
     sink, records = Memory(), []
@@ -206,13 +213,14 @@ def test_memory_does_not_grow():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 4096
 
 
-def test_a_bundle_follows_a_rendered_flight(tmp_path):
+def test_a_bundle_follows_a_rendered_flight(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     pytest.importorskip("onnxruntime")
     import edgekit
 
     tiny = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "tiny.ekb")
     video, lines = tmp_path / "out.mp4", tmp_path / "out.jsonl"
-    with edgekit.open(tiny, cache_dir=str(tmp_path / "cache")) as detector:
+    with edgekit.open(tiny) as detector:
         with open_source("synth://?frames=8&size=160x128&fps=20") as stream:
             summary = run(detector, stream, [open_sink(str(video)), open_sink(str(lines))], open_tracker("bytetrack"))
     assert summary.frames == 8

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class OrtSession(Session):
-    """A graph in ONNX Runtime, with outputs that are allocated once."""
+    """A graph in ONNX Runtime."""
 
     def __init__(self, session: Any, threads: int, profile: bool, name: str) -> None:
         self._session = session

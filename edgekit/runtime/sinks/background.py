@@ -1,5 +1,6 @@
 """A slow sink in a thread of its own, behind a short queue."""
 
+import logging
 import queue
 import threading
 from typing import Any, Callable, Optional, Tuple
@@ -8,6 +9,8 @@ from edgekit.detections import Detections
 from edgekit.frames import Frame
 from edgekit.runtime.record import FrameRecord
 from edgekit.runtime.sinks.sink import Sink, StreamInfo
+
+_log = logging.getLogger(__name__)
 
 _WAITING = 4
 _Job = Tuple[Callable[..., None], Tuple[Any, ...]]
@@ -41,6 +44,8 @@ class Background(Sink):
     def close(self) -> None:
         self._jobs.put(None)
         self._thread.join()
+        if self.left_out:
+            _log.warning("%d results were not written: the sink is slower than the source", self.left_out)
         self._sink.close()
         self._raise()
 

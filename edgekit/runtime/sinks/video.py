@@ -21,7 +21,8 @@ _DEFAULT_FPS = 25.0
 class VideoSink(Sink):
     """Draws boxes, labels and a status line; the file has its own name once it is whole.
 
-    The size is that of the first frame; later frames of another size are scaled to it.
+    The size is that of the first frame; later frames of another size are scaled to it. A frame stands in for those that
+    were dropped before it, so that the video plays at the speed of the flight.
     """
 
     slow = True
@@ -37,6 +38,7 @@ class VideoSink(Sink):
         self._fps = fps
         self._writer: Any = None
         self._size = (0, 0)
+        self._last_index: Optional[int] = None
         self._picture: Optional[Picture] = None
 
     def start(self, info: StreamInfo) -> None:
@@ -54,7 +56,10 @@ class VideoSink(Sink):
             self._writer = self._open()
         if (image.shape[1], image.shape[0]) != self._size:
             image = cv2.resize(image, self._size)
-        self._writer.write(image)
+        repeat = 1 if self._last_index is None else frame.index - self._last_index
+        self._last_index = frame.index
+        for _ in range(repeat):
+            self._writer.write(image)
 
     def close(self) -> None:
         if self._writer is None:

@@ -54,7 +54,7 @@ def test_everything_is_written_before_close_returns():
     assert sink.closed
 
 
-def test_a_live_source_does_not_wait_for_it():
+def test_a_live_source_does_not_wait_for_it(caplog):
     sink = Gate()
     background = Background(sink, wait=False)
     for index in range(20):
@@ -63,6 +63,7 @@ def test_a_live_source_does_not_wait_for_it():
     sink.gate.set()
     background.close()
     assert len(sink.seen) + background.left_out == 20
+    assert "results were not written" in caplog.text
 
 
 def test_a_failure_surfaces_in_the_caller():
@@ -70,7 +71,18 @@ def test_a_failure_surfaces_in_the_caller():
     sink.gate.set()
     background = Background(sink, wait=True)
     with pytest.raises(StorageError, match="disk is full"):
-        for index in range(50):
+        for index in range(100):
             background.write(FRAME, Detections.empty(), record(index))
-        background.close()
+    background.close()
     assert sink.seen == [0]
+    assert sink.closed
+
+
+def test_a_failure_of_the_last_write_surfaces_in_close():
+    sink = Gate(fail_at=0)
+    background = Background(sink, wait=True)
+    background.write(FRAME, Detections.empty(), record(0))
+    sink.gate.set()
+    with pytest.raises(StorageError, match="disk is full"):
+        background.close()
+    assert sink.closed

@@ -42,6 +42,16 @@ def test_other_sizes_are_scaled_to_the_first(tmp_path):
     assert cv2.VideoCapture(str(tmp_path / "out.avi")).get(cv2.CAP_PROP_FRAME_COUNT) == 3
 
 
+def test_a_frame_stands_in_for_the_dropped_ones(tmp_path):
+    sink = VideoSink(tmp_path / "out.avi")
+    sink.start(INFO)
+    for index in (0, 1, 4, 9):
+        frame = Frame(np.zeros((120, 160, 3), np.uint8), index, float(index))
+        sink.write(frame, FOUND, FrameRecord(index, OK, index, index, index + 0.02, 20.0))
+    sink.close()
+    assert cv2.VideoCapture(str(tmp_path / "out.avi")).get(cv2.CAP_PROP_FRAME_COUNT) == 10
+
+
 def test_the_frame_itself_is_not_drawn_on(tmp_path):
     sink = VideoSink(tmp_path / "out.avi")
     sink.start(INFO)
