@@ -142,13 +142,13 @@ def _sensor(flight: Flight) -> Sensor:
 @functools.lru_cache(maxsize=4)
 def _path(flight: Flight) -> FlightPath:
     rng = random_for(flight.seed, "path")
-    free = WORLD_M / 2.0 - _radius_m(flight)
-    centre_x = WORLD_M * float(rng.choice([0.36, 0.44, 0.58, 0.66]))
-    reach_x = min(
-        45.0, free, centre_x - WORLD_M / 2.0 + free if centre_x < WORLD_M / 2.0 else WORLD_M / 2.0 + free - centre_x
-    )
+    middle = WORLD_M / 2.0
+    free = middle - _radius_m(flight)
+    # Beside one of the two main roads, as far as the picture stays inside the world.
+    aside = min(max(WORLD_M * float(rng.choice([-0.14, -0.06, 0.08, 0.16])), -free), free)
+    reach = (min(45.0, free - abs(aside)), min(free, 110.0))
     tilt = (math.radians(flight.tilt_deg[0]), math.radians(flight.tilt_deg[1]))
-    return FlightPath(rng, (centre_x, WORLD_M / 2.0), (max(reach_x, 0.0), min(free, 110.0)), flight.altitude_m, tilt)
+    return FlightPath(rng, (middle + aside, middle), reach, flight.altitude_m, tilt)
 
 
 def _motion_px(camera: Camera, later: Pose) -> Tuple[float, float]:

@@ -45,7 +45,7 @@ class Sensor:
     def _automatic_gain(self, heat: np.ndarray, t_s: float) -> Tuple[float, float]:
         """Most of the way to the camera's favourite mean and contrast, as thermal cameras do frame by frame."""
         mean, deviation = (float(v[0, 0]) for v in cv2.meanStdDev(heat))
-        gain = min(max((self._contrast / max(deviation, 4.0)) ** 0.75, 0.6), 2.2)
+        gain = min(max((self._contrast / max(deviation, 4.0)) ** 0.75, 0.6), 1.7)
         level = self._mean + 3.0 * math.sin(0.31 * t_s + self._drift[1]) - gain * mean
         return gain, level
 

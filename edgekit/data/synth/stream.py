@@ -33,7 +33,7 @@ def samples(flight: Flight, count: int, per_world: int = 100, infrared: bool = F
 def hit_uav_flight(seed: int = 0) -> Flight:
     """A flight at HIT-UAV's sizes and angles, without the class that it lacks."""
     return Flight(
-        seed=seed, altitude_m=(32.0, 78.0), tilt_deg=(0.0, 36.0), classes=("person", "car", "bicycle", "truck")
+        seed=seed, altitude_m=(30.0, 68.0), tilt_deg=(0.0, 36.0), classes=("person", "car", "bicycle", "truck")
     )
 
 

@@ -187,3 +187,20 @@ def test_a_flight_that_cannot_be_flown(fields, message):
 def test_a_frame_that_is_not_there(flight, index):
     with pytest.raises(IndexError, match="90 frames"):
         flight.render(index)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"altitude_m": (60.0, 170.0)}, {"altitude_m": (30.0, 110.0), "tilt_deg": (0.0, 36.0)}]
+)
+def test_the_picture_stays_inside_the_world(fields):
+    from edgekit.data.synth.camera import Camera
+    from edgekit.data.synth.layout import WORLD_M
+
+    for seed in range(12):
+        flight = Flight(seed=seed, **fields)
+        for t_s in range(0, 400, 7):
+            camera = Camera(flight_module._path(flight).at(float(t_s)), 640, 512)
+            to_ground = np.linalg.inv(camera.plane())
+            corners = np.array([[0, 0, 1], [640, 0, 1], [640, 512, 1], [0, 512, 1]]) @ to_ground.T
+            ground = corners[:, :2] / corners[:, 2:]
+            assert ground.min() > 0.0 and ground.max() < WORLD_M
