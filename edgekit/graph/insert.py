@@ -23,9 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.graph.codes import Codes, activation_codes
+from edgekit.graph.bake import drop_unused_initializers
+from edgekit.graph.codes import activation_codes
 from edgekit.graph.constants import constant_value
-from edgekit.graph.operators import never_negative
+from edgekit.graph.floors import floors
 from edgekit.graph.placement import PLACEMENTS, Placement
 from edgekit.graph.sources import SOURCE, layer_scale, layer_weight, tag_sources
 from edgekit.precision import QuantPlan, QuantSpec, dequantize, narrow_codes, quantize
@@ -37,13 +38,13 @@ class QdqStyle:
 
     Attributes:
         activations: "int8" (zero point 0) or "uint8" (zero point 128).
-        one_sided: give tensors that are never negative the whole range, see `edgekit.graph.codes`.
+        from_floor: start the grid of a tensor at the lowest value that it can have, see `edgekit.graph.codes`.
         weights: "int8" (codes + DQ), "float32" (values + Q + DQ) or "narrow-int8" (7-bit codes + DQ).
         bias: "float32", or "int32" (codes + DQ).
     """
 
     activations: str = "int8"
-    one_sided: bool = False
+    from_floor: bool = False
     weights: str = "int8"
     bias: str = "float32"
 
@@ -78,7 +79,7 @@ class _Insertion:
         self._nodes = {str(node.name): node for node in graph}
         self._values = {str(v.name): v for v in graph.inputs}
         self._values.update((str(v.name), v) for node in graph for v in node.outputs)
-        self._one_sided = never_negative(graph) if style.one_sided else set()
+        self._floors = placed.grids.floors(floors(graph)) if style.from_floor else {}
         self._input_scale: dict[str, np.float32] = {}
 
     def run(self) -> None:
@@ -92,11 +93,11 @@ class _Insertion:
                 self._weight(node, self._plan.weights[name])
             elif name not in self._plan.excluded:
                 self._bake(node, self._plan.weights[name])
-        self._drop_unused()
+        drop_unused_initializers(self._graph)
 
     def _activation(self, value: ir.Value, uses: list[tuple[str, int]]) -> None:
-        name, spec = str(value.name), self._placed.specs[str(value.name)]
-        codes = activation_codes(spec, self._style.activations, name in self._one_sided)
+        name, spec = str(value.name), self._placed.grids.specs[str(value.name)]
+        codes = activation_codes(spec, self._style.activations, self._floors.get(name))
         scale = self._constant(f"{name}_scale", np.array(codes.scale))
         zero = self._constant(f"{name}_zero_point", codes.zero_point)
         source = self._clipped(value, spec) if spec.bits < 8 or spec.clip is not None else value
@@ -205,11 +206,6 @@ class _Insertion:
 
     def _first(self) -> ir.Node:
         return next(iter(self._graph))
-
-    def _drop_unused(self) -> None:
-        for name, value in list(self._graph.initializers.items()):
-            if not value.uses() and not value.is_graph_output():
-                del self._graph.initializers[name]
 
 
 def _node(op_type: str, inputs: list[ir.Value], output: str, attributes: dict[str, int] | None = None) -> ir.Node:

@@ -20,9 +20,6 @@ INTEGER_KERNELS = frozenset(
 # Clamps that vanish into the saturation of the Q that follows.
 CLAMPS = frozenset({"Relu", "Clip"})
 
-_NEVER_NEGATIVE = frozenset({"Relu", "Sigmoid", "HardSigmoid", "Softmax", "Abs", "Exp"})
-_KEEPS_SIGN = frozenset(COMMUTING | {"Concat", "Resize", "AveragePool", "GlobalAveragePool", "Add", "Mul", "Clip"})
-
 
 def is_weighted(node: ir.Node) -> bool:
     """Whether `node` multiplies by a constant weight tensor (its input 1)."""
@@ -54,28 +51,3 @@ def tensor_inputs(node: ir.Node) -> list[ir.Value]:
         for value in node.inputs
         if value is not None and value.const_value is None and value.dtype in (ir.DataType.FLOAT, None)
     ]
-
-
-def never_negative(graph: ir.Graph) -> set[str]:
-    """Names of the tensors that no image can make negative: after ReLU, Sigmoid, … and what only moves them."""
-    names: set[str] = set()
-    for node in graph:
-        inputs = tensor_inputs(node)
-        kept = node.op_type in _KEEPS_SIGN or commutes(node)
-        computed = bool(inputs) and len(inputs) == _data_inputs(node)
-        moved = kept and computed and all(v.name in names for v in inputs)
-        if node.op_type in _NEVER_NEGATIVE or moved or _clips_at_zero(node):
-            names.update(str(output.name) for output in node.outputs)
-    return names
-
-
-def _data_inputs(node: ir.Node) -> int:
-    """How many of the inputs carry data, constants among them; the rest are sizes, axes and bounds."""
-    return sum(v is not None for v in node.inputs) if node.op_type in ("Add", "Mul", "Concat") else 1
-
-
-def _clips_at_zero(node: ir.Node) -> bool:
-    if node.op_type != "Clip" or len(node.inputs) < 2:
-        return False
-    low = constant_value(node.inputs[1])
-    return low is not None and float(low) >= 0.0

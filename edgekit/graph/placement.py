@@ -13,7 +13,7 @@ import onnx_ir as ir
 from edgekit.graph.channels import float_reason
 from edgekit.graph.operators import CLAMPS, has_integer_kernel, is_weighted, tensor_inputs
 from edgekit.graph.residual import node_depths, skip_operand
-from edgekit.graph.scales import effective_specs
+from edgekit.graph.scales import Grids, shared_grids
 from edgekit.precision import QuantPlan, QuantSpec
 
 
@@ -22,13 +22,13 @@ class Placement:
     """Which uses of which tensors go through Q/DQ.
 
     Attributes:
-        specs: tensor name -> spec, for every tensor that the plan covers.
+        grids: the grid of every tensor that the plan covers.
         uses: tensor name -> the (node name, input index) pairs that read the dequantised value.
         layers: names of the weighted nodes whose weights carry Q/DQ.
         kept_float: name of a planned weighted node -> why it runs in float in this placement.
     """
 
-    specs: dict[str, QuantSpec]
+    grids: Grids
     uses: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
     kept_float: dict[str, str] = field(default_factory=dict)
@@ -36,9 +36,11 @@ class Placement:
 
 def place_trt(graph: ir.Graph, plan: QuantPlan) -> Placement:
     """Inputs of weighted operators (R1), the skip operand of residual Adds (R4), equal-scale Concats (R5)."""
-    specs = effective_specs(graph, plan)
+    grids = shared_grids(graph, plan)
+    specs = grids.specs
     planned = _planned_layers(graph, plan)
-    kept = {n.name: reason for n in planned if (reason := float_reason(n)) is not None}
+    kept = {str(n.name): reason for n in planned if (reason := float_reason(n)) is not None}
+    kept |= _stem_reasons(graph, planned)
     layers = [n for n in planned if n.name not in kept]
     uses: dict[str, list[tuple[str, int]]] = {}
     for node in layers:
@@ -50,7 +52,7 @@ def place_trt(graph: ir.Graph, plan: QuantPlan) -> Placement:
         if node.op_type == "Concat" and node.outputs[0].name in uses and _one_scale(node, specs):
             for index in range(len(node.inputs)):
                 _add_use(uses, specs, node, index)
-    return Placement(specs, uses, tuple(str(n.name) for n in layers), {str(k): v for k, v in kept.items()})
+    return Placement(grids, uses, tuple(str(n.name) for n in layers), kept)
 
 
 def place_every_tensor(graph: ir.Graph, plan: QuantPlan) -> Placement:
@@ -59,7 +61,8 @@ def place_every_tensor(graph: ir.Graph, plan: QuantPlan) -> Placement:
     An operator without weights is one of them when an integer operator feeds it and an integer convolution reads its
     result: what comes before the first and after the last integer convolution stays in float.
     """
-    specs = effective_specs(graph, plan)
+    grids = shared_grids(graph, plan)
+    specs = grids.specs
     planned = _planned_layers(graph, plan)
     kept = _stem_reasons(graph, planned)
     kept |= {str(n.name): "its output is an output of the network" for n in planned if _is_last(n)}
@@ -73,7 +76,7 @@ def place_every_tensor(graph: ir.Graph, plan: QuantPlan) -> Placement:
         for value in _written(node):
             for use in value.uses():
                 _add_use(uses, specs, use.node, use.idx)
-    return Placement(specs, uses, tuple(str(n.name) for n in layers), kept)
+    return Placement(grids, uses, tuple(str(n.name) for n in layers), kept)
 
 
 PLACEMENTS: dict[str, Callable[[ir.Graph, QuantPlan], Placement]] = {

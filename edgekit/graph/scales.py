@@ -8,7 +8,8 @@ R5  A Concat whose inputs' and output's scales lie within a factor of `CONCAT_RA
 A scale is only ever made larger, so nothing saturates that did not saturate in the plan.
 """
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -18,8 +19,28 @@ from edgekit.precision import QuantPlan, QuantSpec
 CONCAT_RATIO = 4.0
 
 
-def effective_specs(graph: ir.Graph, plan: QuantPlan, concat_ratio: float = CONCAT_RATIO) -> dict[str, QuantSpec]:
-    """The spec of every planned activation, after R6 and R5.
+@dataclass(frozen=True, slots=True)
+class Grids:
+    """The grids of the planned activations, after R6 and R5.
+
+    Attributes:
+        specs: tensor name -> spec.
+        group: tensor name -> name of the group of tensors that it shares its grid with.
+    """
+
+    specs: dict[str, QuantSpec]
+    group: dict[str, str]
+
+    def floors(self, known: dict[str, float]) -> dict[str, float]:
+        """Tensor name -> lowest possible value in its group, where every member of the group has one."""
+        lowest: dict[str, float] = {}
+        for name, group in self.group.items():
+            lowest[group] = min(lowest.get(group, math.inf), known.get(name, -math.inf))
+        return {name: lowest[group] for name, group in self.group.items() if math.isfinite(lowest[group])}
+
+
+def shared_grids(graph: ir.Graph, plan: QuantPlan, concat_ratio: float = CONCAT_RATIO) -> Grids:
+    """The grid of every planned activation.
 
     Args:
         graph: the canonical graph.
@@ -35,7 +56,7 @@ def effective_specs(graph: ir.Graph, plan: QuantPlan, concat_ratio: float = CONC
             members = [*node.inputs, *node.outputs]
             if groups.ratio(members) < concat_ratio:
                 groups.join(members)
-    return groups.specs()
+    return groups.grids()
 
 
 class _Groups:
@@ -61,12 +82,13 @@ class _Groups:
         scales = [self._plan[name].scale[0] for name in self._parent if self._root(name) in roots]
         return max(scales) / min(scales)
 
-    def specs(self) -> dict[str, QuantSpec]:
+    def grids(self) -> Grids:
+        group = {name: self._root(name) for name in self._plan}
         largest: dict[str, float] = {}
         for name, spec in self._plan.items():
-            root = self._root(name)
-            largest[root] = max(largest.get(root, 0.0), spec.scale[0])
-        return {name: replace(spec, scale=(largest[self._root(name)],)) for name, spec in self._plan.items()}
+            largest[group[name]] = max(largest.get(group[name], 0.0), spec.scale[0])
+        specs = {name: replace(spec, scale=(largest[group[name]],)) for name, spec in self._plan.items()}
+        return Grids(specs, group)
 
     def _root(self, name: str) -> str:
         while self._parent[name] != name:

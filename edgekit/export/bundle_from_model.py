@@ -1,0 +1,318 @@
+"""A model file to a bundle: quantise, lower, check parity, add golden vectors, write it whole or not at all."""
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+import edgekit
+from edgekit.bundle import LoweredGraph, WeightTensor, write_bundle
+from edgekit.data.dataset import images_in
+from edgekit.errors import ConfigError, DataError, StorageError
+from edgekit.export.golden import GoldenImage, choose_golden, npy, rows_of, run_golden
+from edgekit.export.network import Network, Progress, model_name, read_network
+from edgekit.export.report import ExportReport, LoweringReport
+from edgekit.graph.calibrate.images import prepared
+from edgekit.graph.constants import static_shape
+from edgekit.graph.external import with_external_data
+from edgekit.graph.load import input_hw
+from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, LoweredModel, check_lowering, lower
+from edgekit.graph.parity import RUNS_OPTIMISED, Parity, ParityCheck
+from edgekit.graph.plan import weighted_layers
+from edgekit.graph.quantize import QuantizeOptions, spaced
+from edgekit.graph.runner import Runner
+from edgekit.graph.sources import stored_tensors
+from edgekit.precision import QuantPlan
+
+# The lowering whose boxes stand for the bundle's, best first: ort-arm has the same boxes as ort-x86.
+_GOLDEN_OF = ("ort-x86", "ort-arm", "ort-x86-narrow", "fp32", "fp16", "trt8", "trt10")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What can be chosen.
+
+    Attributes:
+        quantize: options of the quantisation.
+        lowerings: which graphs to write; None writes all that the network can have.
+        name: of the model; None takes the file's.
+        licence: of the weights, for the manifest.
+        family: head family, where the shapes do not tell.
+        parity_images: how many images parity is measured on.
+        golden_images: how many images go into the bundle.
+        gate: refuse to write a bundle whose parity is outside its thresholds.
+    """
+
+    quantize: QuantizeOptions = field(default_factory=QuantizeOptions)
+    lowerings: tuple[str, ...] | None = None
+    name: str | None = None
+    licence: str | None = None
+    family: str | None = None
+    parity_images: int = 8
+    golden_images: int = 2
+    gate: bool = True
+
+
+def bundle_from_model(
+    model: str,
+    output: str,
+    *,
+    calib: str | None = None,
+    plan: tuple[QuantPlan, dict[str, Any]] | None = None,
+    images: str | None = None,
+    options: ExportOptions | None = None,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Export a detector to an `.ekb` bundle.
+
+    Args:
+        model: an ONNX file.
+        output: the bundle; its folder must exist.
+        calib: folder of calibration images: export INT8. Without it, and without `plan`, the bundle is float.
+        plan: a plan and its calibration record from an earlier `quantize`, instead of `calib`.
+        images: folder of images for parity and golden vectors; `calib` where None.
+        options: the defaults where None.
+        progress: called with (done, total, text).
+
+    Raises:
+        ModelError: not ONNX, or not a detector.
+        DataError: no images, or one that cannot be read.
+        ConfigError: a lowering that does not exist, or needs INT8.
+        GateError: a lowering is not faithful, and `options.gate`.
+        StorageError: the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    begin = time.perf_counter()
+    options = options or ExportOptions()
+    names = _chosen_lowerings(options.lowerings, calib is not None or plan is not None)
+    check_folder(output)
+    network = read_network(
+        model, calib=calib, plan=plan, options=options.quantize, family=options.family, progress=progress
+    )
+    pictures = pictures_of(images or calib)
+    lowered, parities = lower_all(network, names, pictures, options, progress)
+    golden, files = _golden(network, lowered, pictures, options)
+    graphs, tensors, sizes = _graphs(network, lowered, parities)
+    manifest = _manifest(network, options, golden)
+    written = write_bundle(output, manifest=manifest, tensors=tensors, lowerings=graphs, files=files)
+    reports = {
+        name: LoweringReport(
+            lowered[name].opset,
+            sizes[name],
+            written["lowerings"][name]["data_bytes"],
+            lowered[name].kept_float,
+            parities[name].to_json() if name in parities else None,
+        )
+        for name in names
+    }
+    if progress is not None:
+        progress(len(names) + 1, len(names) + 1, os.path.basename(output))
+    return make_report(network, output, reports, len(golden), time.perf_counter() - begin)
+
+
+def check_folder(output: str) -> None:
+    """Refuse early, before minutes of work, what could not be written in the end.
+
+    Raises:
+        StorageError: the folder of `output` does not exist or cannot be written, or `output` is a folder.
+    """
+    folder = os.path.dirname(os.path.abspath(output))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise StorageError(f"cannot write {output}: {folder} is no folder that can be written; choose or make one")
+    if os.path.isdir(output):
+        raise StorageError(f"cannot write {output}: it is a folder; give the name of a file")
+
+
+def _chosen_lowerings(asked: Sequence[str] | None, quantized: bool) -> list[str]:
+    if asked is None:
+        return list(LOWERINGS if quantized else FLOAT_LOWERINGS)
+    for name in asked:
+        check_lowering(name, quantized)
+    if not asked:
+        raise ConfigError(f"no lowering is asked for; name some of {', '.join(LOWERINGS)}")
+    return list(dict.fromkeys(asked))
+
+
+def pictures_of(folder: str | None) -> list[str]:
+    """Paths of the images in a folder, in order; none for None.
+
+    Raises:
+        DataError: the folder has no images.
+    """
+    if folder is None:
+        return []
+    paths = images_in(folder)
+    if not paths:
+        raise DataError(f"no images (jpg, png, bmp, tif, webp) in {folder}; give a folder of pictures")
+    return list(paths)
+
+
+def lower_all(
+    network: Network,
+    names: Sequence[str],
+    pictures: Sequence[str],
+    options: ExportOptions,
+    progress: Progress | None = None,
+) -> tuple[dict[str, LoweredModel], dict[str, Parity]]:
+    """Every lowering of `names`, and its parity report where there are pictures to measure on.
+
+    Raises:
+        GateError: a lowering is outside its thresholds, and `options.gate`.
+        ModelError: the network cannot be written in one of these forms.
+    """
+    few = spaced(pictures, options.parity_images)
+    inputs = [x for _, x in prepared(few, network.family.preprocess)]
+    check = ParityCheck(network.original, network.model, network.plan, network.family, inputs) if inputs else None
+    lowered: dict[str, LoweredModel] = {}
+    parities: dict[str, Parity] = {}
+    for done, name in enumerate(names):
+        if progress is not None:
+            progress(done, len(names) + 1, f"lowering {name}")
+        lowered[name] = lower(name, network.model, network.plan)
+        if check is not None:
+            parities[name] = check.check(lowered[name])
+            if options.gate:
+                parities[name].gate()
+    if progress is not None:
+        progress(len(names), len(names) + 1, "golden vectors")
+    return lowered, parities
+
+
+def _golden(
+    network: Network, lowered: dict[str, LoweredModel], pictures: Sequence[str], options: ExportOptions
+) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """The manifest's golden records, and the files that they name."""
+    if not pictures or not options.golden_images:
+        return [], {}
+    chosen = choose_golden(pictures, options.golden_images, Runner(network.original), network.family)
+    records: list[dict[str, Any]] = [_golden_record(index, network) for index in range(len(chosen))]
+    files = {record["image"]: image.png() for record, image in zip(records, chosen, strict=True)}
+    for name, model in lowered.items():
+        runner = Runner(model.model, optimised=name in RUNS_OPTIMISED)
+        for record, image in zip(records, chosen, strict=True):
+            _add_golden(record, files, name, image, runner, network)
+    preferred = next(name for name in _GOLDEN_OF if name in lowered)
+    for record in records:
+        record["detections"] = record["detections_of"][preferred]
+    return records, files
+
+
+def _golden_record(index: int, network: Network) -> dict[str, Any]:
+    decode = network.family.decode
+    return {
+        "image": f"golden/{index}.png",
+        "conf": decode.conf,
+        "iou": decode.iou,
+        "detections_of": {},
+        "outputs": {},
+    }
+
+
+def _add_golden(
+    record: dict[str, Any], files: dict[str, bytes], name: str, image: GoldenImage, runner: Runner, network: Network
+) -> None:
+    boxes, samples = run_golden(image, runner, network.family)
+    entry = f"{os.path.splitext(record['image'])[0]}.{name}.npy"
+    files[entry] = npy(samples)
+    record["outputs"][name] = entry
+    record["detections_of"][name] = rows_of(boxes)
+
+
+def _graphs(
+    network: Network, lowered: dict[str, LoweredModel], parities: dict[str, Parity]
+) -> tuple[dict[str, LoweredGraph], list[WeightTensor], dict[str, int]]:
+    """The graphs with their references, the tensors that these refer to, and the size of each graph."""
+    stored = stored_tensors(network.model, network.plan)
+    graphs, sizes = {}, {}
+    needed: dict[str, None] = {}
+    for name, model in lowered.items():
+        data, references = with_external_data(model.model)
+        parity = parities[name].to_json() if name in parities else {}
+        graphs[name] = LoweredGraph(data, references, model.opset, model.requires, parity)
+        sizes[name] = len(data)
+        needed.update((tensor, None) for tensor, _ in references)
+    return graphs, [stored[name] for name in needed], sizes
+
+
+def _manifest(network: Network, options: ExportOptions, golden: list[dict[str, Any]]) -> dict[str, Any]:
+    graph, family = network.model.graph, network.family
+    return {
+        "model": {
+            "name": options.name or model_name(network.path),
+            "task": "detect",
+            "classes": list(family.classes),
+            "source": {"file": os.path.basename(network.path), "sha256": network.sha256},
+            "licence": options.licence,
+        },
+        "preprocess": family.preprocess.to_json(),
+        "decode": family.decode.to_json(),
+        "input": _tensor(graph.inputs[0]),
+        "outputs": [_tensor(value) for value in graph.outputs],
+        "plan": None if network.plan is None else _short_floats(network.plan.to_json()),
+        "calibration": network.calibration,
+        "golden": golden,
+        "provenance": {
+            "tool": f"edgekit {edgekit.__version__}",
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "onnx": onnx.__version__,
+            "onnxruntime": ort.__version__,
+        },
+    }
+
+
+def _tensor(value: Any) -> dict[str, Any]:
+    return {"name": value.name, "shape": list(static_shape(value) or ()), "dtype": str(value.dtype.numpy())}
+
+
+def _short_floats(value: Any) -> Any:
+    """Floats with the fewest digits that give the same float32: thousands of scales stand in the manifest."""
+    if isinstance(value, dict):
+        return {key: _short_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_short_floats(item) for item in value]
+    return float(str(np.float32(value))) if isinstance(value, float) else value
+
+
+def make_report(
+    network: Network, output: str, lowerings: dict[str, LoweringReport], golden: int, seconds: float
+) -> ExportReport:
+    """What was done, for `edgekit export` to print; `output` has been written."""
+    plan = network.plan
+    bits = sorted({spec.bits for spec in plan.weights.values()}) if plan is not None else []
+    calibration = None if network.calibration is None else {**network.calibration, **(network.cost or {})}
+    if calibration is not None:
+        calibration.pop("sha256", None)
+    return ExportReport(
+        output=output,
+        output_bytes=os.path.getsize(output),
+        source=network.path,
+        source_bytes=os.path.getsize(network.path),
+        family=network.family.decode.family,
+        input_hw=input_hw(network.model),
+        classes=len(network.family.classes),
+        layers=len(weighted_layers(network.model)),
+        float_layers=dict(plan.excluded) if plan is not None else {},
+        weight_bits=bits[-1] if bits else None,
+        lowerings=lowerings,
+        golden_images=golden,
+        calibration=calibration,
+        seconds=seconds,
+        next_commands=_next_commands(output),
+    )
+
+
+def _next_commands(output: str) -> tuple[str, ...]:
+    if not output.endswith(".ekb"):
+        return ()
+    return (
+        f"edgekit check {output}",
+        f"edgekit run {output} VIDEO --save out.mp4",
+        f"edgekit bench {output}",
+        f"edgekit val {output} --images DIR --annotations FILE.json",
+    )

@@ -1,0 +1,91 @@
+"""Golden vectors: small images inside the bundle, with the boxes and samples of the raw outputs expected of them.
+
+A device runs them to see that it computes what the workstation did. The images are kept at the network's size and at
+four bits a channel, which makes their PNG a third as large and is exact in every decoder, as JPEG is not.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgekit.data.dataset import read_image
+from edgekit.detections import Detections
+from edgekit.graph.families import Family
+from edgekit.graph.runner import Runner
+from edgekit.process.decode import postprocess
+from edgekit.process.prepare import Letterbox, Preprocess, letterbox_of, prepare
+
+SAMPLES = 256
+_MOST_TRIED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenImage:
+    """One image, (H, W, 3) uint8 BGR, no larger than the network's input."""
+
+    image_hwc: np.ndarray
+
+    def png(self) -> bytes:
+        """The image as a file."""
+        _, data = cv2.imencode(".png", self.image_hwc, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        return bytes(data.tobytes())
+
+
+def choose_golden(paths: Sequence[str], count: int, runner: Runner, family: Family) -> list[GoldenImage]:
+    """The first `count` images in which the float network sees something; fewer, or any, if it sees too little.
+
+    Args:
+        paths: image files.
+        count: how many to choose.
+        runner: the float network.
+        family: its head and preprocessing.
+    """
+    seen, empty = [], []
+    for golden in _reduced(paths[:_MOST_TRIED], family.preprocess):
+        boxes, _ = run_golden(golden, runner, family)
+        (seen if len(boxes) else empty).append(golden)
+        if len(seen) == count:
+            break
+    return (seen + empty)[:count]
+
+
+def run_golden(golden: GoldenImage, runner: Runner, family: Family) -> tuple[Detections, np.ndarray]:
+    """Boxes of one golden image, and `SAMPLES` values spread over its raw outputs (float32)."""
+    x, place = prepare(golden.image_hwc, family.preprocess)
+    outputs = runner.run(x)
+    boxes = postprocess(outputs, family.decode, place, family.preprocess)
+    return boxes, sample_outputs(outputs)
+
+
+def sample_outputs(outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """`SAMPLES` values at even distances over all outputs, flattened and joined in their order; float32."""
+    flat = np.concatenate([np.asarray(output, np.float32).reshape(-1) for output in outputs])
+    return flat[np.linspace(0, flat.size - 1, SAMPLES).astype(np.int64)]
+
+
+def npy(array: np.ndarray) -> bytes:
+    """The array as an .npy file."""
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array, version=(1, 0))
+    return stream.getvalue()
+
+
+def rows_of(boxes: Detections) -> list[dict[str, Any]]:
+    """Boxes as the manifest lists them."""
+    return [
+        {"xyxy": [round(float(v), 3) for v in xyxy], "score": round(float(score), 5), "class_id": int(class_id)}
+        for xyxy, score, class_id in zip(boxes.xyxy, boxes.score, boxes.class_id, strict=True)
+    ]
+
+
+def _reduced(paths: Sequence[str], spec: Preprocess) -> Iterator[GoldenImage]:
+    for path in paths:
+        image = read_image(path)
+        place: Letterbox = letterbox_of(image.shape[1], image.shape[0], spec)
+        size = (round(image.shape[1] * place.scale_x), round(image.shape[0] * place.scale_y))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        yield GoldenImage((small & 0xF0) | 0x08)

@@ -1,0 +1,99 @@
+"""What an export did: sizes, layers, parity, and what to type next."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class LoweringReport:
+    """One graph of a bundle.
+
+    Attributes:
+        opset: ONNX opset.
+        graph_bytes: the graph without its weights, before the zip deflates it.
+        data_bytes: the weights that the device writes for it.
+        kept_float: planned layers that run in float in this lowering -> why.
+        parity: the parity report, plain values; None where it was not measured.
+    """
+
+    opset: int
+    graph_bytes: int
+    data_bytes: int
+    kept_float: dict[str, str]
+    parity: dict[str, Any] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "opset": self.opset,
+            "graph_bytes": self.graph_bytes,
+            "data_bytes": self.data_bytes,
+            "kept_float": self.kept_float,
+            "parity": self.parity,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """The value behind `edgekit export`.
+
+    Attributes:
+        output: the file written.
+        output_bytes: its size.
+        source: the model file.
+        source_bytes: its size.
+        family: head family.
+        input_hw: height and width of the network's input.
+        classes: how many classes.
+        layers: how many layers with weights.
+        float_layers: layer -> why it stays in float.
+        weight_bits: width of the quantised weights, None for a float export.
+        lowerings: name -> its report.
+        golden_images: how many are inside.
+        calibration: method, images, seed and cost, or None.
+        seconds: wall time of the export.
+        next_commands: what to type next.
+    """
+
+    output: str
+    output_bytes: int
+    source: str
+    source_bytes: int
+    family: str
+    input_hw: tuple[int, int]
+    classes: int
+    layers: int
+    float_layers: dict[str, str]
+    weight_bits: int | None
+    lowerings: dict[str, LoweringReport]
+    golden_images: int
+    calibration: dict[str, Any] | None
+    seconds: float
+    next_commands: tuple[str, ...]
+
+    @property
+    def quantized_layers(self) -> int:
+        """How many layers have integer weights."""
+        return self.layers - len(self.float_layers) if self.weight_bits is not None else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for `--json`."""
+        return {
+            "output": self.output,
+            "bytes": self.output_bytes,
+            "source": self.source,
+            "source_bytes": self.source_bytes,
+            "size_ratio": round(self.output_bytes / self.source_bytes, 4),
+            "family": self.family,
+            "input_hw": list(self.input_hw),
+            "classes": self.classes,
+            "layers": self.layers,
+            "quantized_layers": self.quantized_layers,
+            "float_layers": self.float_layers,
+            "weight_bits": self.weight_bits,
+            "lowerings": {name: report.to_json() for name, report in self.lowerings.items()},
+            "golden_images": self.golden_images,
+            "calibration": self.calibration,
+            "seconds": round(self.seconds, 2),
+            "next": list(self.next_commands),
+        }

@@ -1,0 +1,54 @@
+"""Canonical graph + plan -> a graph for one kind of backend; one file a lowering, one table of them all."""
+
+import difflib
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from edgekit.errors import ConfigError
+from edgekit.graph.lower import fp16, fp32, ort_arm, ort_x86, trt8, trt10
+from edgekit.graph.lower.lowered import LoweredModel
+from edgekit.precision import QuantPlan
+
+__all__ = ["FLOAT_LOWERINGS", "LOWERINGS", "LoweredModel", "check_lowering", "lower"]
+
+LOWERINGS: dict[str, Callable[[ir.Model, QuantPlan], LoweredModel]] = {
+    "fp32": fp32.lower,
+    "fp16": fp16.lower,
+    "trt8": trt8.lower,
+    "trt10": trt10.lower,
+    "ort-x86": ort_x86.lower,
+    "ort-x86-narrow": ort_x86.lower_narrow,
+    "ort-arm": ort_arm.lower,
+}
+
+FLOAT_LOWERINGS = ("fp32", "fp16")
+
+
+def lower(name: str, model: ir.Model, plan: QuantPlan | None) -> LoweredModel:
+    """The lowering `name` of a canonical graph; the same arguments give the same graph.
+
+    Args:
+        name: a key of `LOWERINGS`.
+        model: canonical; it is not changed.
+        plan: what is quantised; None for a float network, which has only the `FLOAT_LOWERINGS`.
+
+    Raises:
+        ConfigError: no such lowering, or one that needs a plan.
+        ModelError: the network cannot be written in this form.
+    """
+    check_lowering(name, plan is not None)
+    return LOWERINGS[name](model, plan if plan is not None else QuantPlan())
+
+
+def check_lowering(name: str, quantized: bool) -> None:
+    """Raise `ConfigError` unless a lowering of that name exists for a quantised, or a float, network."""
+    if name not in LOWERINGS:
+        close = difflib.get_close_matches(name, list(LOWERINGS), n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(f"there is no lowering {name!r}; {hint}known: {', '.join(LOWERINGS)}")
+    if not quantized and name not in FLOAT_LOWERINGS:
+        raise ConfigError(
+            f"lowering {name!r} is INT8 and this network is not quantised; export with --int8 --calib IMAGES, "
+            f"or take {' or '.join(FLOAT_LOWERINGS)}"
+        )
