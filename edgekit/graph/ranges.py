@@ -16,6 +16,8 @@ from edgekit.errors import DataError
 from edgekit.files import atomic_write, sha256_bytes
 from edgekit.graph.calibrate import METHODS, Histogram, Range, search_ranges
 from edgekit.graph.calibrate.images import CalibrationSet
+from edgekit.graph.calibrate.mse import mse_ranges
+from edgekit.graph.calibrate.readers import activation_reader
 from edgekit.graph.calibrate.stream import BOUNDED, spread
 from edgekit.graph.load import model_bytes
 from edgekit.process.prepare import Preprocess
@@ -108,6 +110,8 @@ def make_table(
     for method in methods:
         by_id = search_ranges({str(key): value for key, value in unique.items()}, method)
         table = {key: _rounded(by_id[str(id(value))]) for key, value in computed.items()}
+        if method == "mse":
+            table.update(_behind_activations(model, computed))
         # the picture's own range is a fact of its format, no outlier to be clipped
         table.update({key: _rounded(value) for key, value in search_ranges(inputs, "minmax").items()})
         table.update(_bounded(model))
@@ -175,6 +179,17 @@ def _bounded(model: ir.Model) -> dict[str, Range]:
         if node.op_type in BOUNDED
         for value in node.outputs
     }
+
+
+def _behind_activations(model: ir.Model, histograms: Mapping[str, Histogram]) -> dict[str, Range]:
+    """MSE ranges of the tensors that an activation function alone reads: the error counts behind it."""
+    result = {}
+    for node in model.graph:
+        for value in node.outputs:
+            function = activation_reader(value)
+            if function is not None and value.name in histograms:
+                result[str(value.name)] = _rounded(mse_ranges([histograms[str(value.name)]], [function])[0])
+    return result
 
 
 def _rounded(bounds: Range) -> Range:
