@@ -5,8 +5,9 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from edgekit.data.synth.layout import Layout, Parcel, Path, Rect
+from edgekit.data.synth.layout import Layout
 from edgekit.data.synth.noise import Random, random_for
+from edgekit.data.synth.shapes import Parcel, Path, Rect
 
 SYNTH_CLASSES = ("car", "truck", "person", "bicycle", "boat")
 _PARKED_TRUCK_SHARE = 0.7

@@ -10,10 +10,10 @@ import numpy as np
 
 from edgekit.data.synth.actors import SYNTH_CLASSES
 from edgekit.data.synth.camera import Camera, FlightPath, Pose, footprint_radius_m
-from edgekit.data.synth.layout import WORLD_M
 from edgekit.data.synth.noise import random_for
 from edgekit.data.synth.render import Drawn, Scene
 from edgekit.data.synth.sensor import Sensor
+from edgekit.data.synth.shapes import WORLD_M
 from edgekit.errors import DataError
 
 MIN_VISIBILITY = 0.3

@@ -3,8 +3,8 @@
 import numpy as np
 
 from edgekit.data.synth import vehicles
+from edgekit.data.synth.canvas import PIXELS_PER_M
 from edgekit.data.synth.compose import paste
-from edgekit.data.synth.ground import PIXELS_PER_M
 from edgekit.data.synth.layout import Layout
 from edgekit.data.synth.noise import random_for
 from edgekit.data.synth.wardrobe import Wardrobe

@@ -9,11 +9,13 @@ import numpy as np
 from edgekit.data.synth import figures, forest, sprites, structures, vehicles
 from edgekit.data.synth.actors import ActorState, cast_for
 from edgekit.data.synth.camera import Camera
+from edgekit.data.synth.canvas import PIXELS_PER_M
 from edgekit.data.synth.compose import Box, Patch, fixed, mark, paste
-from edgekit.data.synth.ground import PIXELS_PER_M, bridges, paint
-from edgekit.data.synth.layout import WORLD_M, Tree, layout_for
+from edgekit.data.synth.ground import paint
+from edgekit.data.synth.layout import bridges, layout_for
 from edgekit.data.synth.noise import random_for
 from edgekit.data.synth.palette import weather_for
+from edgekit.data.synth.shapes import WORLD_M, Tree
 from edgekit.data.synth.wardrobe import RUNNING_MPS, SPRITE_KINDS, Wardrobe
 
 _SHADOW = 132

@@ -8,9 +8,10 @@ import numpy as np
 
 from edgekit.data.synth.camera import Camera
 from edgekit.data.synth.compose import Patch, fixed, paste
-from edgekit.data.synth.layout import Building, Layout, Rect
+from edgekit.data.synth.layout import Layout
 from edgekit.data.synth.noise import Random, random_for
 from edgekit.data.synth.palette import Colour, Weather
+from edgekit.data.synth.shapes import Building, Rect
 
 _ROOF_PX_PER_M = 10
 _EAVES_M = 0.35

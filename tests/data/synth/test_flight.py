@@ -194,7 +194,7 @@ def test_a_frame_that_is_not_there(flight, index):
 )
 def test_the_picture_stays_inside_the_world(fields):
     from edgekit.data.synth.camera import Camera
-    from edgekit.data.synth.layout import WORLD_M
+    from edgekit.data.synth.shapes import WORLD_M
 
     for seed in range(12):
         flight = Flight(seed=seed, **fields)
