@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from edgekit.errors import ConfigError, DataError
 from edgekit.graph.calibrate import METHODS
-from edgekit.graph.calibrate.images import CalibrationSet, choose_images, prepared
+from edgekit.graph.calibrate.images import CalibrationImages, choose_images, prepared
 from edgekit.graph.calibrate.stream import stream
 from edgekit.graph.families import Family, detect_family
 from edgekit.graph.plan import WEIGHT_CLIPS, PlanOptions, first_layers, last_layers, make_plan, weighted_layers
@@ -106,7 +106,7 @@ class Quantized:
 
 def quantize_model(
     model: ir.Model,
-    images: str | CalibrationSet,
+    images: str | CalibrationImages,
     options: QuantizeOptions | None = None,
     progress: Progress | None = None,
     family: Family | None = None,
@@ -160,7 +160,7 @@ def spaced(items: Sequence[str], count: int) -> list[str]:
 def _ranges(
     model: ir.Model,
     family: Family,
-    chosen: CalibrationSet,
+    chosen: CalibrationImages,
     options: QuantizeOptions,
     progress: Progress | None,
     name: str,
@@ -180,7 +180,7 @@ def _ranges(
 
 
 def _reusable(
-    model: ir.Model, family: Family, chosen: CalibrationSet, options: QuantizeOptions, name: str
+    model: ir.Model, family: Family, chosen: CalibrationImages, options: QuantizeOptions, name: str
 ) -> tuple[RangeTable, str] | None:
     if options.ranges is None:
         return None

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from edgekit.errors import DataError
 from edgekit.files import atomic_write, sha256_bytes
 from edgekit.graph.calibrate import METHODS, Histogram, Range, search_ranges
-from edgekit.graph.calibrate.images import CalibrationSet
+from edgekit.graph.calibrate.images import CalibrationImages
 from edgekit.graph.calibrate.mse import mse_ranges
 from edgekit.graph.calibrate.readers import activation_reader
 from edgekit.graph.calibrate.stream import BOUNDED, spread
@@ -88,7 +88,7 @@ def make_table(
     name: str,
     model: ir.Model,
     histograms: Mapping[str, Histogram],
-    images: CalibrationSet,
+    images: CalibrationImages,
     preprocess: Preprocess,
     methods: Sequence[str] = tuple(METHODS),
 ) -> RangeTable:
@@ -157,7 +157,7 @@ def load_table(path: str) -> RangeTable:
 
 
 def difference(
-    table: RangeTable, model_sha256: str, images: CalibrationSet, preprocess: Preprocess, method: str
+    table: RangeTable, model_sha256: str, images: CalibrationImages, preprocess: Preprocess, method: str
 ) -> str | None:
     """Which key of `table` differs from what is wanted, in words; None where the table can be used as it is."""
     if table.model_sha256 != model_sha256:

@@ -1,25 +1,25 @@
-"""Which pictures a network is calibrated on, chosen the same way every time."""
+"""The pictures that a network is calibrated on, read one at a time and prepared as in flight."""
 
-import random
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.data.dataset import images_in, read_image
+from edgekit.data.calibration_set import CalibrationSet, choose_calibration_set, find_images
+from edgekit.data.dataset import read_image
 from edgekit.errors import DataError
-from edgekit.files import sha256_file
 from edgekit.process.prepare import Preprocess, prepare
 
 
 @dataclass(frozen=True, slots=True)
-class CalibrationSet:
+class CalibrationImages:
     """Pictures in a fixed order.
 
     Attributes:
         images: paths.
         sha256: of each file, the same order.
-        seed: what chose them.
+        seed: what chose them; -1 where all of a folder were taken.
     """
 
     images: tuple[str, ...]
@@ -27,21 +27,29 @@ class CalibrationSet:
     seed: int
 
 
-def choose_images(folder: str, count: int | None = None, seed: int = 0) -> CalibrationSet:
-    """`count` pictures of `folder`, chosen by `seed`, in the order of their names; all of them where None.
+def choose_images(folder: str, count: int | None = None, seed: int = 0) -> CalibrationImages:
+    """`count` pictures of `folder`, chosen by `seed`; all of them, in the order of their names, where None.
 
     Raises:
         DataError: no such folder, no pictures in it, or fewer than `count`.
     """
-    paths = images_in(folder)
-    if not paths:
-        raise DataError(f"no images (jpg, png, bmp, tif, webp) in {folder}; give a folder of pictures to calibrate on")
     if count is not None and count < 1:
         raise DataError(f"{count} calibration images asked for, expected at least 1")
-    if count is not None and count > len(paths):
-        raise DataError(f"{folder} has {len(paths)} images, {count} asked for; ask for fewer or add images")
-    chosen = paths if count is None else sorted(random.Random(seed).sample(paths, count))
-    return CalibrationSet(tuple(chosen), tuple(sha256_file(path) for path in chosen), seed)
+    name = os.path.basename(os.path.normpath(folder))
+    chosen = images_of(choose_calibration_set(name, folder, count, seed), folder)
+    if count is not None and count > len(chosen.images):
+        raise DataError(f"{folder} has {len(chosen.images)} images, {count} asked for; ask for fewer or add images")
+    return chosen
+
+
+def images_of(chosen: CalibrationSet, folder: str) -> CalibrationImages:
+    """The pictures of a set that is kept as a file (`calibration/sets`), found below `folder`.
+
+    Raises:
+        DataError: a picture is missing, or its bytes have changed.
+    """
+    paths = find_images(chosen, folder)
+    return CalibrationImages(tuple(paths), tuple(image.sha256 for image in chosen.images), chosen.seed)
 
 
 def prepared(images: Sequence[str], preprocess: Preprocess) -> Iterator[tuple[str, np.ndarray]]:
