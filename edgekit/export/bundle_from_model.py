@@ -54,7 +54,7 @@ class ExportOptions:
     name: str | None = None
     licence: str | None = None
     family: str | None = None
-    parity_images: int = 8
+    parity_images: int = 4
     golden_images: int = 2
     gate: bool = True
 

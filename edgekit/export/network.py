@@ -13,7 +13,7 @@ from edgekit.graph.calibrate.images import choose_images
 from edgekit.graph.families import Family, detect_family
 from edgekit.graph.fold_focus import fold_focus
 from edgekit.graph.load import load_canonical
-from edgekit.graph.quantize import QuantizeOptions, Quantized, quantize_model
+from edgekit.graph.quantize import Quantized, QuantizeOptions, quantize_model
 from edgekit.precision import QuantPlan
 
 Progress = Callable[[int, int, str], None]

@@ -23,7 +23,9 @@ def with_external_data(model: ir.Model) -> tuple[bytes, list[tuple[str, str]]]:
     chosen = [v for v in model.graph.initializers.values() if _is_external(v)]
     references = list(dict.fromkeys(v.meta[SOURCE] for v in chosen))
     sizes = {v.meta[SOURCE][0]: _elements(v) for v in chosen}
-    places = {(tensor, encoding): (offset, count) for tensor, encoding, offset, count in external_layout(references, sizes)}
+    places = {
+        (tensor, encoding): (offset, count) for tensor, encoding, offset, count in external_layout(references, sizes)
+    }
     proto = ir.to_proto(model)
     for tensor in proto.graph.initializer:
         value = model.graph.initializers[tensor.name]

@@ -3,8 +3,8 @@
 YOLOv5's and YOLOX's Focus takes every other pixel in four phases and stacks them as channels; the k x k convolution
 after it then sees each pixel of a 2k x 2k window once. The same sums are one 2k x 2k convolution of stride 2:
 
-    out[o, y, x] = sum_{p, c, i, j} W[o, 4-phase p, c, i, j] * image[c, 2 (y + i - pad) + dy(p), 2 (x + j - pad) + dx(p)]
-                 = sum_{c, u, v}    V[o, c, u, v]            * image[c, 2 y + u - 2 pad, 2 x + v - 2 pad]
+    out[o, y, x] = sum_{p, c, i, j} W[o, p, c, i, j] * image[c, 2 (y + i - pad) + dy(p), 2 (x + j - pad) + dx(p)]
+                 = sum_{c, u, v} V[o, c, u, v] * image[c, 2 y + u - 2 pad, 2 x + v - 2 pad]
     with V[o, c, 2 i + dy, 2 j + dx] = W[o, p, c, i, j]
 
 V is a permutation of W, so its size and its scale per output channel stay as they are.

@@ -1,17 +1,18 @@
 """Does a lowering compute what the plan says, and how far is that from the float network?
 
-exactness   the lowered graph, run as its backend runs it where onnxruntime can stand in for it, against its *canonical
-            twin*: the same placement and grids as int8 codes with float bias, run node by node with every optimisation
-            off. That is the arithmetic of `edgekit.precision`. It is gated.
-drift       the lowered graph against the float network that was given. It is what quantisation costs; reported, and
-            gated only where nothing is left of the network.
+Three comparisons, on a few images:
 
-Detections are matched at IoU >= 0.9; tensors are compared by signal to noise ratio. Integer kernels round once where
-the twin rounds in float steps, so a code differs by one here and there: thresholds are a share of boxes, not each box.
+codes       every layer's integers against the *canonical twin* (the same placement and grids as int8 codes with float
+            bias, run node by node: the arithmetic of `edgekit.precision`), each layer from the same input codes; see
+            `edgekit.graph.code_parity`. Gated: at most one step off, in at most a small share of the codes.
+twin        boxes and outputs, end to end, against the twin. Lowerings without integers are gated by it. With integers
+            it is reported: single steps grow from layer to layer up to the level of the quantisation noise.
+drift       boxes and outputs against the float network that was given: what quantisation costs. Gated only where next
+            to nothing is left of the network.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,50 +22,52 @@ import onnx_ir as ir
 from edgekit.detections import Detections
 from edgekit.errors import GateError
 from edgekit.graph.bake import bake_weights
+from edgekit.graph.code_parity import CodeParity, compare_codes
 from edgekit.graph.families import Family
-from edgekit.graph.insert import CANONICAL, insert_qdq
+from edgekit.graph.insert import CANONICAL, QdqStyle, insert_qdq
 from edgekit.graph.lower import LoweredModel, ort_arm, ort_x86
 from edgekit.graph.runner import Runner
 from edgekit.metrics.arrays import snr_db
-from edgekit.metrics.match import MatchReport, match_detections, total
+from edgekit.metrics.match import MAX_DBOX_PX, MAX_DSCORE, MatchReport, match_detections, total
 from edgekit.precision import QuantPlan
 from edgekit.process.decode import postprocess
 from edgekit.process.prepare import letterbox_of
 
-Progress = Callable[[int, int, str], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What passes.
+    """What passes; None is not looked at.
 
     Attributes:
-        max_dscore: largest score difference of a pair.
-        max_dbox_px: largest difference of a pair's coordinate, network pixels.
-        max_unmatched: largest share of boxes without a partner.
-        min_snr_db: least signal to noise ratio of the raw outputs.
+        max_differing: largest share of codes that are one step off; more than one step never passes.
+        min_output_snr_db: of the float part behind the last integers, from the same codes.
+        max_dscore: largest score difference of a box and its twin.
+        max_dbox_px: largest difference of their coordinates, network pixels.
         min_drift_matched: least share of the float network's boxes that are found again.
     """
 
-    max_dscore: float
-    max_dbox_px: float
-    max_unmatched: float
-    min_snr_db: float
-    min_drift_matched: float = 0.2
+    max_differing: float | None = None
+    min_output_snr_db: float | None = None
+    max_dscore: float | None = None
+    max_dbox_px: float | None = None
+    min_drift_matched: float = 0.1
 
 
 THRESHOLDS: dict[str, Thresholds] = {
-    "fp32": Thresholds(0.001, 0.1, 0.0, 60.0),
-    "fp16": Thresholds(0.02, 1.0, 0.02, 25.0),
-    "trt8": Thresholds(0.001, 0.1, 0.0, 60.0),
-    "trt10": Thresholds(0.05, 4.0, 0.05, 12.0),
-    "ort-x86": Thresholds(0.05, 4.0, 0.05, 12.0),
-    "ort-x86-narrow": Thresholds(0.05, 4.0, 0.05, 12.0),
-    "ort-arm": Thresholds(0.02, 1.0, 0.02, 25.0),
+    "fp32": Thresholds(max_dscore=0.001, max_dbox_px=0.1),
+    "fp16": Thresholds(max_dscore=MAX_DSCORE, max_dbox_px=2 * MAX_DBOX_PX),
+    "trt8": Thresholds(max_differing=0.0, min_output_snr_db=100.0),
+    "trt10": Thresholds(max_differing=0.05, min_output_snr_db=40.0),
+    "ort-x86": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
+    "ort-x86-narrow": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
+    "ort-arm": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
 }
 
 # onnxruntime runs these as their users do; the others node by node (no fused kernel of theirs runs here).
 RUNS_OPTIMISED = frozenset({"fp32", "ort-x86", "ort-x86-narrow"})
+_STYLES = {"ort-x86": ort_x86.STYLE, "ort-x86-narrow": ort_x86.NARROW, "ort-arm": ort_arm.STYLE}
+_CODE_IMAGES = 2
+_LEAST_BOXES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,6 @@ class Agreement:
     match: MatchReport
     snr_db: float | None
 
-    @property
-    def unmatched(self) -> float:
-        """Share of boxes without a partner, borderline ones not counted."""
-        lonely = self.match.missing + self.match.extra
-        return lonely / max(2 * self.match.matched + lonely, 1)
-
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded for reading."""
         rows = {key: round(value, 4) for key, value in asdict(self.match).items()}
@@ -99,13 +96,15 @@ class Parity:
 
     Attributes:
         lowering: its name.
-        exactness: against the canonical twin.
+        codes: layer by layer against the twin; None for a graph without integers.
+        twin: end to end against the twin.
         drift: against the float network.
         failures: what is outside the thresholds, one phrase each.
     """
 
     lowering: str
-    exactness: Agreement
+    codes: CodeParity | None
+    twin: Agreement
     drift: Agreement
     failures: tuple[str, ...]
 
@@ -115,7 +114,8 @@ class Parity:
             "passed": not self.failures,
             "failures": list(self.failures),
             "thresholds": asdict(THRESHOLDS[self.lowering]),
-            "exactness": self.exactness.to_json(),
+            "codes": None if self.codes is None else self.codes.to_json(),
+            "twin": self.twin.to_json(),
             "drift": self.drift.to_json(),
         }
 
@@ -162,7 +162,7 @@ class ParityCheck:
         """
         self._model, self._plan, self._family, self._inputs = model, plan or QuantPlan(), family, inputs
         self._float = self.run(original)
-        self._twins: dict[Any, Outputs] = {}
+        self._twins: dict[tuple[str | None, QdqStyle], tuple[ir.Model, Outputs]] = {}
 
     def run(self, model: ir.Model, optimised: bool = True) -> Outputs:
         """The outputs of any graph of this network."""
@@ -174,14 +174,20 @@ class ParityCheck:
 
     def check(self, lowered: LoweredModel) -> Parity:
         """The parity report of `lowered`."""
-        outputs = self.run(lowered.model, lowered.name in RUNS_OPTIMISED)
-        exactness = self._compare(self._twin(lowered), outputs)
-        drift = self._compare(self._float, outputs)
-        failures = tuple(_failures(exactness, drift, THRESHOLDS[lowered.name], _all_finite(outputs)))
-        return Parity(lowered.name, exactness, drift, failures)
+        optimised = lowered.name in RUNS_OPTIMISED
+        outputs = self.run(lowered.model, optimised)
+        graph, expected = self._twin(lowered)
+        twin, drift = self._compare(expected, outputs), self._compare(self._float, outputs)
+        codes = None
+        if lowered.placement is not None:
+            codes = compare_codes(lowered.model, graph, self._inputs[:_CODE_IMAGES], optimised)
+        failures = _failures(codes, twin, drift, THRESHOLDS[lowered.name])
+        if not all(bool(np.isfinite(array).all()) for each in outputs.raw for array in each):
+            failures.insert(0, "its outputs are not finite (float16 overflows above 65504)")
+        return Parity(lowered.name, codes, twin, drift, tuple(failures))
 
-    def _twin(self, lowered: LoweredModel) -> Outputs:
-        style = {"ort-x86": ort_x86.STYLE, "ort-x86-narrow": ort_x86.NARROW, "ort-arm": ort_arm.STYLE}.get(lowered.name)
+    def _twin(self, lowered: LoweredModel) -> tuple[ir.Model, Outputs]:
+        style = _STYLES.get(lowered.name)
         twin_style = CANONICAL if style is None else replace(style, activations="int8", bias="float32")
         key = (lowered.placement, twin_style)
         if key not in self._twins:
@@ -189,7 +195,7 @@ class ParityCheck:
                 graph = bake_weights(self._model, self._plan)
             else:
                 graph = insert_qdq(self._model, self._plan, lowered.placement, twin_style)
-            self._twins[key] = self.run(graph, optimised=False)
+            self._twins[key] = graph, self.run(graph, optimised=False)
         return self._twins[key]
 
     def _compare(self, reference: Outputs, other: Outputs) -> Agreement:
@@ -210,25 +216,22 @@ def _not_finite(worst: float) -> float | None:
     return None if worst == math.inf else -999.0
 
 
-def _all_finite(outputs: Outputs) -> bool:
-    return all(bool(np.isfinite(array).all()) for each in outputs.raw for array in each)
-
-
-def _failures(exactness: Agreement, drift: Agreement, allowed: Thresholds, finite: bool) -> list[str]:
+def _failures(codes: CodeParity | None, twin: Agreement, drift: Agreement, allowed: Thresholds) -> list[str]:
     """What is outside `allowed`, most telling first."""
     found = []
-    match = exactness.match
-    if not finite:
-        found.append("its outputs are not finite (float16 overflows above 65504)")
-    if exactness.unmatched > allowed.max_unmatched:
-        found.append(f"{match.missing} boxes missing and {match.extra} extra of {match.matched} against its twin")
-    if match.max_dscore > allowed.max_dscore:
-        found.append(f"a score is {match.max_dscore:.3f} off its twin, allowed {allowed.max_dscore:g}")
-    if match.max_dbox_px > allowed.max_dbox_px:
-        found.append(f"a box is {match.max_dbox_px:.2f} px off its twin, allowed {allowed.max_dbox_px:g}")
-    if exactness.snr_db is not None and exactness.snr_db < allowed.min_snr_db:
-        found.append(f"{exactness.snr_db:.1f} dB against its twin, at least {allowed.min_snr_db:g} expected")
+    if codes is not None and allowed.max_differing is not None:
+        if codes.max_difference > 1:
+            found.append(f"codes of {codes.worst} are up to {codes.max_difference} steps off, allowed 1")
+        if codes.differing > allowed.max_differing:
+            found.append(f"{codes.differing:.2%} of the codes are off, allowed {allowed.max_differing:.2%}")
+        snr, least = codes.output_snr_db, allowed.min_output_snr_db
+        if snr is not None and least is not None and snr < least:
+            found.append(f"outputs are {snr:.1f} dB from those of the same codes, at least {least:g} expected")
+    if allowed.max_dscore is not None and twin.match.max_dscore > allowed.max_dscore:
+        found.append(f"a score is {twin.match.max_dscore:.3f} off its twin, allowed {allowed.max_dscore:g}")
+    if allowed.max_dbox_px is not None and twin.match.max_dbox_px > allowed.max_dbox_px:
+        found.append(f"a box is {twin.match.max_dbox_px:.2f} px off its twin, allowed {allowed.max_dbox_px:g}")
     boxes = drift.match.matched + drift.match.missing
-    if boxes and drift.match.matched < allowed.min_drift_matched * boxes:
+    if boxes >= _LEAST_BOXES and drift.match.matched < allowed.min_drift_matched * boxes:
         found.append(f"only {drift.match.matched} of the float network's {boxes} boxes are found again")
     return found
