@@ -15,6 +15,8 @@ _INT8 = 3
 
 def signed_activation(model: bytes) -> Optional[str]:
     """Name of the first tensor, not a weight, that is quantised to int8; None if there is none or it is not ONNX."""
+    if b"QuantizeLinear" not in model:
+        return None
     try:
         return _first_signed(memoryview(model))
     except (IndexError, ValueError):

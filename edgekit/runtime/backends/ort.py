@@ -72,11 +72,11 @@ def open_onnx(artifact: str, options: SessionOptions) -> OrtSession:
     Raises:
         BackendError: ONNX Runtime refuses the graph, or the graph would be slow and wrong on this processor.
     """
-    _refuse_signed(artifact)
     threads = options.threads or physical_cores()
     if options.keep_optimized and options.optimize:
         session = _create_kept(artifact, options, threads)
     else:
+        _refuse_signed(artifact)
         session = _create(artifact, _settings(options, threads))
     return OrtSession(session, threads, options.profile, os.path.basename(artifact))
 
@@ -125,6 +125,7 @@ def _create_kept(artifact: str, options: SessionOptions, threads: int) -> Any:
             return _create(ready, settings)
         except BackendError as error:
             _log.warning("made again: %s", error)
+    _refuse_signed(artifact)
     settings = _settings(options, threads)
     temporary = "{}.{}.part".format(ready, os.getpid())
     settings.optimized_model_filepath = temporary

@@ -44,6 +44,8 @@ class Stream:
             policy = "latest" if source.live else "every"
         if policy not in POLICIES:
             raise SourceError("the policy is one of {}, got {!r}".format(", ".join(POLICIES), policy))
+        if policy == "latest" and not source.live and not source.fps:
+            raise SourceError("{} has no frame rate to play at; use the policy every".format(source.name))
         self.source = source
         self.policy = policy
         self.dropped = 0
@@ -64,8 +66,8 @@ class Stream:
     def poll(self, timeout_s: Optional[float] = None) -> Optional[Frame]:
         """The next frame; None when `timeout_s` passes without one, or at the end (then `ended` is True).
 
-        Under "every" the time of capture is that of this call's return: a file waits for its reader, so the time that
-        a frame was read ahead is nobody's latency.
+        A file under "every" has its frames captured when this call returns: that they were read ahead is nobody's
+        latency.
 
         Raises:
             SourceError: the source failed, or a camera was silent for too long.
@@ -139,7 +141,7 @@ class Stream:
     def _take(self) -> Frame:
         frame, self.read_ms = self._waiting.popleft()
         self._changed.notify_all()
-        if self.policy == "latest":
+        if self.policy == "latest" or self.source.live:
             return frame
         return replace(frame, t_capture_s=self._clock())
 

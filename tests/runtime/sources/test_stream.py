@@ -50,6 +50,18 @@ def test_a_file_under_latest_plays_at_its_own_rate():
     assert indices[-1] == 9
 
 
+def test_images_have_no_frame_rate_to_play_at():
+    with pytest.raises(SourceError, match="fake camera has no frame rate to play at"):
+        Stream(FakeCamera(1, live=False), "latest")
+
+
+def test_a_camera_keeps_its_capture_time_under_every():
+    with Stream(FakeCamera(2, live=True), "every") as stream:
+        stream.poll()
+        time.sleep(0.05)
+        assert stream.poll().t_capture_s < time.monotonic() - 0.04
+
+
 def test_under_every_capture_is_the_hand_over():
     with Stream(FakeCamera(3, live=False)) as stream:
         stream.poll()
