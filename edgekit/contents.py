@@ -16,8 +16,8 @@ def contents_of(bundle: Bundle) -> Dict[str, Any]:
     """Everything that a reader may ask of a bundle, as plain values; nothing is unpacked.
 
     Returns:
-        file, bytes, sha256, model, classes, input, outputs, preprocess, decode, layers, totals, bytes_by_kind,
-        lowerings, calibration, golden, provenance.
+        file, bytes, sha256, model, classes, input, outputs, preprocess, decode, layers, float_layers, totals,
+        bytes_by_kind, lowerings, calibration, golden, provenance.
     """
     manifest = bundle.manifest
     layers = layers_of(manifest)
@@ -37,6 +37,7 @@ def contents_of(bundle: Bundle) -> Dict[str, Any]:
         "calibration": _calibration(manifest.get("calibration")),
         "golden": _golden(manifest.get("golden") or []),
         "provenance": manifest.get("provenance") or {},
+        "float_layers": (manifest.get("plan") or {}).get("excluded") or {},
         "layers": layers,
     }
 
@@ -98,10 +99,11 @@ def bytes_by_kind(path: str) -> Dict[str, int]:
 
 
 def _why_float(record: Dict[str, Any], excluded: Dict[str, str]) -> str:
-    named = [layer for layer in excluded if record["name"] in (layer, layer + ".weight", layer + "/weight")]
-    if named:
-        return excluded[named[0]]
-    return "bias or constant" if len(record["shape"]) < 2 else "not in the plan"
+    """A layer's own weights are called LAYER.weight; a float tensor may still have the name that its file gave it."""
+    layer = record["name"][: -len(".weight")] if record["name"].endswith(".weight") else record["name"]
+    if layer in excluded:
+        return excluded[layer]
+    return "bias or constant" if len(record["shape"]) < 2 else "kept in float"
 
 
 def _lowering(name: str, record: Dict[str, Any], manifest: Dict[str, Any]) -> Dict[str, Any]:

@@ -10,8 +10,10 @@ import typer
 from edgekit.cli.bench import bench
 from edgekit.cli.check import check
 from edgekit.cli.doctor import doctor
+from edgekit.cli.export import export
 from edgekit.cli.guard import INTERRUPTED, complain, guarded
 from edgekit.cli.inspect import inspect
+from edgekit.cli.quantize import quantize
 from edgekit.cli.run import run
 from edgekit.cli.synth import synth
 from edgekit.cli.train import train
@@ -24,6 +26,8 @@ VERBS = (
     ("doctor", doctor, _START),
     ("synth", synth, _START),
     ("train", train, _MAKE),
+    ("quantize", quantize, _MAKE),
+    ("export", export, _MAKE),
     ("inspect", inspect, _LOOK),
     ("check", check, _LOOK),
     ("val", val, _LOOK),

@@ -1,6 +1,6 @@
 """edgekit inspect: what is inside a bundle."""
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Tuple
 
 import typer
 
@@ -40,6 +40,8 @@ def _draw(value: Dict[str, Any], every_layer: bool) -> Any:
         parts += [Text(""), _layer_table(rows, "Tensors" if every_layer else "Largest tensors")]
     if left_out > 0:
         parts.append(Text("{} smaller ones: edgekit inspect --layers {}".format(left_out, value["file"]), "dim"))
+    if value["float_layers"]:
+        parts += [Text(""), screen.reasons("kept in float", value["float_layers"])]
     parts += [Text(""), _lowering_table(value["lowerings"])]
     return Group(*parts)
 
@@ -143,24 +145,37 @@ def _lowering_table(lowerings: List[Dict[str, Any]]) -> Any:
     from edgekit.cli import screen
 
     cells = [
-        (
-            row["name"],
-            ", ".join("{}: {}".format(key, need) for key, need in row["requires"].items()) or "nothing special",
-            parity_line(row["parity"]),
-            str(row["opset"]),
-            screen.size(row["graph_bytes"]),
-            screen.size(row["unpacked_bytes"]),
-        )
+        (row["name"], _needs(row["requires"])) + parity_cells(row["parity"]) + (screen.size(row["unpacked_bytes"]),)
         for row in lowerings
     ]
-    return screen.table(("lowering", "needs", "parity", "opset", "graph", "unpacked"), cells, "Lowerings", left=3)
+    columns = ("lowering", "needs", "parity", "SNR dB", "score off", "box off px", "found again", "unpacked")
+    return screen.table(columns, cells, "Lowerings", left=3)
 
 
-def parity_line(parity: Dict[str, Any]) -> str:
-    """The numbers of a parity report in a few words."""
-    shown = ["{} {:.4g}".format(k, v) if isinstance(v, float) else "{} {}".format(k, v) for k, v in _flat(parity)]
-    return ", ".join(shown) or "not recorded"
+def _needs(requires: Dict[str, Any]) -> str:
+    return ", ".join(_need(key, value) for key, value in requires.items()) or "nothing"
 
 
-def _flat(parity: Dict[str, Any]) -> List[Any]:
-    return [(key, value) for key, value in parity.items() if isinstance(value, (int, float, str, bool))]
+def _need(key: str, value: Any) -> str:
+    if value is True:
+        return key
+    return "{} {}".format(key, " ".join(value) if isinstance(value, (list, tuple)) else value)
+
+
+def parity_cells(parity: Optional[Dict[str, Any]]) -> Tuple[Any, ...]:
+    """A parity report in five cells: verdict; SNR, largest score and box difference against the plan's arithmetic;
+    the share of the float network's boxes that are found again."""
+    from rich.text import Text
+
+    if not parity:
+        return (Text("not measured", style="dim"), "", "", "", "")
+    exact, drift = parity["exactness"], parity["drift"]
+    verdict = Text("passed", style="green") if parity["passed"] else Text("FAILED", style="bold red")
+    boxes = drift["matched"] + drift["missing"]
+    return (
+        verdict,
+        "exact" if exact["snr_db"] is None else "{:.1f}".format(exact["snr_db"]),
+        "{:.4f}".format(exact["max_dscore"]),
+        "{:.2f}".format(exact["max_dbox_px"]),
+        "{} of {}".format(drift["matched"], boxes) if boxes else "-",
+    )

@@ -24,7 +24,10 @@ METHOD = typer.Option("mse", "--method", metavar="NAME", help="minmax, percentil
 IMAGES = typer.Option(None, "--images", metavar="N", min=1, help="How many of the pictures; default: all.")
 SEED = typer.Option(0, "--seed", metavar="N", help="What chooses them.")
 FLOAT_LAYERS = typer.Option(
-    "auto", "--float-layers", metavar="WHICH", help="Kept in float: auto (measured), none, stem, head or stem+head."
+    "auto",
+    "--float-layers",
+    metavar="WHICH",
+    help="Kept in float: auto (stem and head, if it pays), search (single layers too), none, stem, head, stem+head.",
 )
 KEEP_FLOAT = typer.Option(None, "--keep-float", metavar="LAYER", help="Keep this layer in float too; may be repeated.")
 EQUALIZE = typer.Option(False, "--equalize", help="Even out the weight ranges of neighbouring layers first.")

@@ -4,12 +4,23 @@ import json
 import os
 from typing import Any, Dict, Tuple
 
-from edgekit.errors import ConfigError
+from edgekit.errors import ConfigError, StorageError
 from edgekit.files import PathLike, atomic_write, sha256_file
 from edgekit.precision import QuantPlan
 
 FORMAT = "edgekit-plan"
 VERSION = 1
+
+
+def check_folder(path: PathLike) -> None:
+    """Refuse early, before minutes of work, what could not be written in the end.
+
+    Raises:
+        StorageError: the folder is missing or cannot be written.
+    """
+    folder = os.path.dirname(os.path.abspath(os.fspath(path)))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise StorageError("cannot write {}: {} is no folder that can be written; make it first".format(path, folder))
 
 
 def write_plan(path: PathLike, model: str, plan: QuantPlan, calibration: Dict[str, Any]) -> None:

@@ -5,9 +5,9 @@ import json
 import math
 import sys
 import time
-from typing import Any, Callable, Dict, Iterator, Sequence, Union
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Union
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +16,7 @@ Cell = Union[str, Text]
 
 _PLAIN_WIDTH = 110
 _LINE_EVERY_S = 10.0
+_NEXT = ["next  "] + 9 * ["      "]
 
 
 def show(value: Dict[str, Any], draw: Callable[[], RenderableType], as_json: bool) -> None:
@@ -92,9 +93,9 @@ class _Bars:
 
     def __call__(self, done: int, total: int, text: str) -> None:
         if self._task is None or total != self._state[1] or done < self._state[0]:
-            self._task = self._bars.add_task(text or self._what, total=max(total, 1))
+            self._task = self._bars.add_task(self._what, total=max(total, 1))
         self._state = (done, total)
-        self._bars.update(self._task, completed=done, description=text or self._what)
+        self._bars.update(self._task, completed=done, description=_short(text) or self._what)
 
 
 def _bars(console: Console) -> Any:
@@ -129,10 +130,15 @@ class Lines:
         self._state = (done, total)
         if fresh or done >= total or now - self._said_s >= _LINE_EVERY_S:
             self._said_s = now
-            print("{}: {}/{}".format(text or self._what, done, total), file=sys.stderr, flush=True)
+            print("{}: {}/{}".format(_short(text) or self._what, done, total), file=sys.stderr, flush=True)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str = "", left: int = 1) -> Table:
+def _short(text: str) -> str:
+    """A path is told by its last part."""
+    return text.rsplit("/", 1)[-1] if text.startswith(("/", "./", "../")) else text
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str = "", left: int = 1) -> RenderableType:
     """A table with a rule under its head, and nothing else drawn.
 
     Args:
@@ -144,32 +150,44 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str = "
     from rich import box
 
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim", border_style="dim")
-    grid.title = title or None
-    grid.title_justify = "left"
-    grid.title_style = "bold"
     for index, name in enumerate(columns):
         grid.add_column(name, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
         grid.add_row(*row)
-    return grid
+    return _titled(title, grid)
 
 
-def facts(pairs: Sequence[Sequence[Cell]], title: str = "") -> Table:
+def facts(pairs: Sequence[Sequence[Cell]], title: str = "") -> RenderableType:
     """Names on the left, what they are on the right."""
     grid = Table.grid(padding=(0, 2))
-    grid.title = title or None
-    grid.title_justify = "left"
-    grid.title_style = "bold"
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, text in pairs:
         grid.add_row(name, text)
-    return grid
+    return _titled(title, grid)
 
 
-def next_step(command: str) -> Text:
-    """The line that says what to type next."""
-    return Text.assemble(("next  ", "dim"), (command, "cyan"))
+def reasons(what: str, layers: Dict[str, str]) -> RenderableType:
+    """Layers and why, one row a reason."""
+    names: Dict[str, List[str]] = {}
+    for layer, reason in layers.items():
+        names.setdefault(reason, []).append(layer)
+    rows = []
+    for reason, group in names.items():
+        more = ", … {} in all".format(len(group)) if len(group) > 3 else ""
+        rows.append((", ".join(group[:3]) + more, reason))
+    return table((what, "because"), rows, left=2)
+
+
+def _titled(title: str, grid: Table) -> RenderableType:
+    """The grid below its title, which, unlike a table's own, may be wider."""
+    return Group(Text(title, style="bold"), grid) if title else grid
+
+
+def next_step(*commands: str) -> Text:
+    """The lines that say what to type next."""
+    lines = [Text.assemble((lead, "dim"), (command, "cyan")) for lead, command in zip(_NEXT, commands)]
+    return Text("\n").join(lines)
 
 
 def size(count: float) -> str:

@@ -1,0 +1,150 @@
+"""edgekit export: a detector to a bundle, or one of its lowerings to a plain ONNX file."""
+
+import os
+from typing import Any, Dict, List, Optional
+
+import typer
+
+from edgekit.cli import options
+
+_HALF = ("fp16", "fp32")  # the second so that the bundle runs, and is checked, without a GPU too
+
+
+def export(
+    model: str = options.MODEL,
+    output: Optional[str] = typer.Option(
+        None, "-o", "--output", metavar="FILE", help="x.ekb; or x.onnx with one --lowering. Default: MODEL.ekb."
+    ),
+    int8: bool = typer.Option(False, "--int8", help="Quantise; needs --calib."),
+    fp32: bool = typer.Option(False, "--fp32", help="Float alone: the reference to compare with."),
+    half: bool = typer.Option(False, "--half", help="Write the fp16 lowering alone."),
+    calib: Optional[str] = typer.Option(
+        None, "--calib", metavar="DIR", help="Folder of pictures like those in flight, to calibrate on."
+    ),
+    plan: Optional[str] = typer.Option(
+        None, "--plan", metavar="FILE", help="A plan of edgekit quantize, instead of --calib."
+    ),
+    pictures: Optional[str] = typer.Option(
+        None, "--pictures", metavar="DIR", help="Pictures for parity and golden vectors; default: those of --calib."
+    ),
+    lowering: Optional[List[str]] = typer.Option(
+        None, "--lowering", metavar="NAME", help="Write this graph; may be repeated. Default: all that there are."
+    ),
+    method: str = options.METHOD,
+    images: Optional[int] = options.IMAGES,
+    seed: int = options.SEED,
+    float_layers: str = options.FLOAT_LAYERS,
+    keep_float: Optional[List[str]] = options.KEEP_FLOAT,
+    ranges: Optional[str] = options.RANGES,
+    family: Optional[str] = options.FAMILY,
+    name: Optional[str] = typer.Option(None, "--name", metavar="TEXT", help="The model's name; default: the file's."),
+    licence: Optional[str] = typer.Option(None, "--licence", metavar="TEXT", help="Licence of the weights."),
+    gate: bool = typer.Option(True, "--gate/--no-gate", help="Refuse to write what fails parity."),
+    as_json: bool = options.JSON,
+) -> None:
+    """Write a bundle: packed weights, a graph for each backend, parity, golden images."""
+    from edgekit.cli import habits, model_file, plan_file, screen
+    from edgekit.errors import ConfigError
+
+    with habits.workstation("export", "export"):
+        from edgekit.export import ExportOptions, bundle_from_model, onnx_from_model
+        from edgekit.graph.quantize import QuantizeOptions
+    _check_choice(int8, fp32, half, calib, plan)
+    if fp32:
+        calib, pictures = None, pictures or calib
+    if not (calib or plan or fp32 or half):
+        screen.note("no --calib, so this is a float bundle; --int8 --calib DIR makes it smaller and faster")
+    target = output or os.path.splitext(model)[0] + ".ekb"
+    names = list(lowering or (_HALF if half else ()))
+    quantizing = QuantizeOptions(
+        method=method,
+        images=images,
+        seed=seed,
+        float_layers=float_layers,
+        keep_float=tuple(keep_float or ()),
+        ranges=ranges,
+    )
+    chosen = ExportOptions(
+        quantize=quantizing, lowerings=tuple(names) or None, name=name, licence=licence, family=family, gate=gate
+    )
+    ready = plan_file.read_plan(plan, model) if plan else None
+    with model_file.as_onnx(model) as path, screen.progress("export") as progress:
+        if target.endswith(".onnx"):
+            names = names[:1] if half and not lowering else names
+            if len(names) != 1:
+                raise ConfigError("{} holds one graph: name it with --lowering, once".format(target))
+            report = onnx_from_model(
+                path, target, names[0], calib=calib, plan=ready, images=pictures, options=chosen, progress=progress
+            )
+        else:
+            report = bundle_from_model(
+                path, target, calib=calib, plan=ready, images=pictures, options=chosen, progress=progress
+            )
+    value = report.to_json()
+    screen.show(value, lambda: _draw(value), as_json)
+
+
+def _check_choice(int8: bool, fp32: bool, half: bool, calib: Optional[str], plan: Optional[str]) -> None:
+    from edgekit.errors import ConfigError
+
+    if int8 and fp32:
+        raise ConfigError("--int8 and --fp32 exclude each other; export twice for both")
+    if fp32 and plan:
+        raise ConfigError("--fp32 takes no --plan; leave one of them out")
+    if calib and plan:
+        raise ConfigError("--plan has its calibration already; leave --calib out, or name pictures with --pictures")
+    if int8 and not (calib or plan):
+        raise ConfigError("--int8 needs --calib DIR with some dozens of pictures like those in flight, or --plan FILE")
+
+
+def _draw(value: Dict[str, Any]) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgekit.cli import screen
+
+    parts: List[Any] = [screen.facts(_facts(value), "{}  from {}".format(value["output"], value["source"]))]
+    if value["float_layers"]:
+        parts += [Text(""), screen.reasons("kept in float", value["float_layers"])]
+    parts += [Text(""), _lowering_table(value["lowerings"])]
+    if value["next"]:
+        parts += [Text(""), screen.next_step(*value["next"])]
+    return Group(*parts)
+
+
+def _facts(value: Dict[str, Any]) -> List[Any]:
+    from edgekit.cli import screen
+
+    height, width = value["input_hw"]
+    calibration = value["calibration"]
+    rows = [
+        ("head", "{}, {} classes, input {}x{}".format(value["family"], value["classes"], width, height)),
+        (
+            "size",
+            "{}, {:.2f} of the {} that it was".format(
+                screen.size(value["bytes"]), value["size_ratio"], screen.size(value["source_bytes"])
+            ),
+        ),
+    ]
+    if value["weight_bits"]:
+        rows.append(("layers", "{quantized_layers} of {layers} with {weight_bits}-bit weights".format(**value)))
+    if calibration:
+        cost = ", {seconds:.1f} s, {peak_mb:.0f} MB at most".format(**calibration) if "seconds" in calibration else ""
+        rows.append(("calibration", "{method}, {images} images".format(**calibration) + cost))
+    rows.append(("golden", "{golden_images} images inside".format(**value)))
+    rows.append(("time", "{seconds:.1f} s".format(**value)))
+    return rows
+
+
+def _lowering_table(lowerings: Dict[str, Any]) -> Any:
+    from edgekit.cli import screen
+    from edgekit.cli.inspect import parity_cells
+
+    cells = [
+        (name,) + parity_cells(row["parity"]) + (screen.size(row["graph_bytes"]), screen.size(row["data_bytes"]))
+        for name, row in lowerings.items()
+    ]
+    columns = ("lowering", "parity", "SNR dB", "score off", "box off px", "found again", "graph", "weights")
+    return screen.table(
+        columns, cells, "Lowerings: against the plan's arithmetic, and the float network's boxes", left=2
+    )
