@@ -66,7 +66,7 @@ _NIGHT = Weather(
         "grass": 92, "lawn": 94, "soil": 104, "asphalt": 132, "lot": 128, "pavement": 122, "plaza": 120, "court": 118,
         "pitch": 98, "paint": 124, "water": 142, "shallow": 132, "sand": 104, "forest": 104, "hedge": 110, "pool": 138,
     },
-    116, (66, 110), 124, (84, 108), 6, 0.7, (92, 215), 246, 172,
+    116, (66, 110), 124, (84, 108), 6, 0.7, (86, 190), 240, 168,
 )  # fmt: skip
 _OVERCAST = Weather(
     "overcast",

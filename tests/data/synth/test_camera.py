@@ -63,3 +63,9 @@ def test_the_path_is_smooth_and_stays_in_reach():
     assert poses[:, 4].min() >= 70.0 and poses[:, 4].max() <= 110.0
     step = np.abs(np.diff(poses, axis=0)).max(axis=0)
     assert step[:2].max() < 0.5 and step[2] < 0.01 and step[4] < 0.2
+
+
+def test_what_is_behind_a_tilted_camera_is_not_seen():
+    camera = Camera(Pose(0.0, 0.0, 0.0, math.radians(36.0), 60.0), 640, 512)
+    ahead, below, behind = (np.array([0.0, y, 0.0]) for y in (-40.0, 40.0, 190.0))
+    assert camera.sees(np.stack([ahead, below, behind])).tolist() == [True, True, False]
