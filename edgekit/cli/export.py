@@ -138,7 +138,7 @@ def _facts(value: Dict[str, Any]) -> List[Any]:
 
 def _lowering_table(lowerings: Dict[str, Any]) -> Any:
     from edgekit.cli import screen
-    from edgekit.cli.inspect import parity_cells
+    from edgekit.cli.inspect import PARITY, parity_cells
 
     cells = [
         (name,) + parity_cells(row["parity"]) + (screen.size(row["graph_bytes"]), screen.size(row["data_bytes"]))

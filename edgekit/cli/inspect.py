@@ -148,7 +148,7 @@ def _lowering_table(lowerings: List[Dict[str, Any]]) -> Any:
         (row["name"], _needs(row["requires"])) + parity_cells(row["parity"]) + (screen.size(row["unpacked_bytes"]),)
         for row in lowerings
     ]
-    columns = ("lowering", "needs", "parity", "SNR dB", "score off", "box off px", "found again", "unpacked")
+    columns = ("lowering", "needs", *PARITY, "unpacked")
     return screen.table(columns, cells, "Lowerings", left=3)
 
 
@@ -162,20 +162,25 @@ def _need(key: str, value: Any) -> str:
     return "{} {}".format(key, " ".join(value) if isinstance(value, (list, tuple)) else value)
 
 
+PARITY = ("parity", "codes off by one", "SNR dB", "float boxes found")
+
+
 def parity_cells(parity: Optional[Dict[str, Any]]) -> Tuple[Any, ...]:
-    """A parity report in five cells: verdict; SNR, largest score and box difference against the plan's arithmetic;
-    the share of the float network's boxes that are found again."""
+    """A parity report in the cells of `PARITY`.
+
+    They are the verdict; the share of integers that are a step off the plan's arithmetic; the outputs against that
+    arithmetic, end to end; how many boxes of the float network are found again.
+    """
     from rich.text import Text
 
     if not parity:
-        return (Text("not measured", style="dim"), "", "", "", "")
-    exact, drift = parity["exactness"], parity["drift"]
-    verdict = Text("passed", style="green") if parity["passed"] else Text("FAILED", style="bold red")
-    boxes = drift["matched"] + drift["missing"]
+        return (Text("not measured", style="dim"), "", "", "")
+    codes, twin, drift = (parity.get(key) or {} for key in ("codes", "twin", "drift"))
+    snr_db = twin.get("snr_db")
+    boxes = drift.get("matched", 0) + drift.get("missing", 0)
     return (
-        verdict,
-        "exact" if exact["snr_db"] is None else "{:.1f}".format(exact["snr_db"]),
-        "{:.4f}".format(exact["max_dscore"]),
-        "{:.2f}".format(exact["max_dbox_px"]),
+        Text("passed", style="green") if parity.get("passed") else Text("FAILED", style="bold red"),
+        "{:.3%}".format(codes["differing"]) if "differing" in codes else "-",
+        "same bits" if snr_db is None else "{:.1f}".format(snr_db),
         "{} of {}".format(drift["matched"], boxes) if boxes else "-",
     )
