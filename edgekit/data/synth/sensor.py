@@ -9,6 +9,7 @@ import numpy as np
 from edgekit.data.synth.noise import grain, random_for
 
 _BANK_SLACK = 64
+_HAZE_LEVEL = 205.0
 
 
 class Sensor:
@@ -21,7 +22,8 @@ class Sensor:
         self._noise = grain(rng, size[0], size[1], rng.uniform(1.6, 4.0), 3)
         fine = grain(rng, size[0], size[1], rng.uniform(1.5, 3.5), 1)
         self._heat_noise = cv2.GaussianBlur(fine, (3, 3), 0.6)
-        self._vignette = _vignette(width, height, rng.uniform(0.02, 0.12))
+        self._vignette = _vignette(width, height, rng.uniform(0.02, 0.12), rng.uniform(0.93, 1.0, 3))
+        self._exposure, self._haze = rng.uniform(0.98, 1.12), rng.uniform(0.0, 0.07)
         self._drift = rng.uniform(0.0, 6.28, 2)
         self._mean, self._contrast = rng.normal(128.0, 9.0), rng.uniform(26.0, 54.0)
 
@@ -29,9 +31,11 @@ class Sensor:
         """The colour camera's picture of `bgr` (H, W, 3)."""
         height, width = bgr.shape[:2]
         image = _motion_blur(bgr, motion_px)
-        image = cv2.multiply(image, self._vignette, scale=(1.0 + 0.05 * math.sin(0.4 * t_s + self._drift[0])) / 255.0)
+        exposure = self._exposure * (1.0 + 0.04 * math.sin(0.4 * t_s + self._drift[0]))
+        image = cv2.multiply(image, self._vignette, scale=exposure / 255.0)
         y, x = self._offset(index)
-        return cv2.addWeighted(image, 1.0, self._noise[y : y + height, x : x + width], 1.0, -128.0)
+        noise = self._noise[y : y + height, x : x + width]
+        return cv2.addWeighted(image, 1.0 - self._haze, noise, 1.0, _HAZE_LEVEL * self._haze - 128.0)
 
     def thermal(self, heat: np.ndarray, index: int, t_s: float, motion_px: Tuple[float, float]) -> np.ndarray:
         """The thermal camera's picture of `heat` (H, W): softer, with the halo of its local contrast filter."""
@@ -55,11 +59,12 @@ class Sensor:
         return (mixed >> 8) % (_BANK_SLACK + 1), (mixed >> 20) % (_BANK_SLACK + 1)
 
 
-def _vignette(width: int, height: int, strength: float) -> np.ndarray:
+def _vignette(width: int, height: int, strength: float, tint: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: darker to the corners, and the camera's white balance."""
     x = (np.arange(width) - width / 2.0) / (width / 2.0)
     y = (np.arange(height) - height / 2.0) / (height / 2.0)
     fall = 1.0 - strength * (x[None, :] ** 2 + y[:, None] ** 2)
-    return cv2.merge([np.rint(255.0 * fall).astype(np.uint8)] * 3)
+    return cv2.merge([np.rint(255.0 * fall * share).astype(np.uint8) for share in tint])
 
 
 def _motion_blur(image: np.ndarray, motion_px: Tuple[float, float]) -> np.ndarray:
