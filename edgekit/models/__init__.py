@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from edgekit.errors import ModelError
 from edgekit.models.fasterx import Architecture, Fasterx
 from edgekit.models.onnx_export import export_onnx
+from edgekit.models.preprocess import network_preprocess
+from edgekit.models.weights import load_weights, read_checkpoint
 
-__all__ = ["MODELS", "Architecture", "Fasterx", "build", "export_onnx"]
+__all__ = [
+    "MODELS",
+    "Architecture",
+    "Fasterx",
+    "build",
+    "export_onnx",
+    "from_checkpoint",
+    "network_preprocess",
+    "onnx_from_checkpoint",
+]
 
 
 def yolox_nano(num_classes: int) -> Fasterx:
@@ -112,3 +125,22 @@ def build(name: str, num_classes: int) -> Fasterx:
     if name not in MODELS:
         raise ModelError(f"model {name!r} is unknown; choose one of {', '.join(MODELS)}")
     return MODELS[name](num_classes)
+
+
+def from_checkpoint(path: Path) -> tuple[Fasterx, dict[str, Any]]:
+    """The averaged weights of a checkpoint as a model in eval mode, and what was kept with them.
+
+    Raises:
+        ModelError: the file is missing, damaged, or not a checkpoint of edgekit.
+    """
+    tensors, about = read_checkpoint(path)
+    model = build(about["model"], len(about["classes"]))
+    load_weights(model, tensors, "ema.", path)
+    return model.eval(), about
+
+
+def onnx_from_checkpoint(checkpoint: Path, path: Path) -> None:
+    """Write a checkpoint's averaged weights as plain ONNX at the input size that it was trained for."""
+    model, about = from_checkpoint(checkpoint)
+    height, width = about["size_hw"]
+    export_onnx(model, path, (height, width), about["classes"], network_preprocess(height, width).to_json())

@@ -16,11 +16,6 @@ from edgekit.process import DecodeSpec, Preprocess, postprocess, prepare
 Forward = Callable[[np.ndarray], np.ndarray]
 
 
-def network_preprocess(height: int, width: int) -> Preprocess:
-    """What our detectors are trained on: BGR scaled to [0, 1], padded at the right and bottom."""
-    return Preprocess(height=height, width=width, letterbox="topleft", scale=1 / 255)
-
-
 def forward_of(model: Fasterx) -> Forward:
     """The deployed model as a function of NumPy arrays: (1, 3, H, W) -> (1, N, 5 + classes)."""
     deployed = model.deploy().cpu()

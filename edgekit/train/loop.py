@@ -15,9 +15,9 @@ from edgekit.config import read_toml
 from edgekit.data.augment import Labelled
 from edgekit.data.dataset import Dataset
 from edgekit.errors import ConfigError
-from edgekit.models import Fasterx
+from edgekit.models import Fasterx, network_preprocess, onnx_from_checkpoint
 from edgekit.train.datasets import open_sets
-from edgekit.train.evaluate import evaluate, network_preprocess
+from edgekit.train.evaluate import evaluate
 from edgekit.train.interrupt import TrainingInterrupted, stop_requested
 from edgekit.train.recipe import Recipe
 from edgekit.train.run import Run, latest_checkpoint, restore, save, start
@@ -45,7 +45,7 @@ def phase_of(recipe: Recipe, epoch: int) -> Phase:
 
 
 def train(recipe: Recipe | str | os.PathLike[str], *, resume: bool = False, progress: Report | None = None) -> Path:
-    """Train what a recipe says; returns the checkpoint.
+    """Train what a recipe says; returns the checkpoint, beside which lies the model as `<recipe.name>.onnx`.
 
     Args:
         recipe: a recipe, or the path of its TOML file.
@@ -62,7 +62,10 @@ def train(recipe: Recipe | str | os.PathLike[str], *, resume: bool = False, prog
     if not resume and latest_checkpoint(recipe).exists():
         raise ConfigError(f"{recipe.out} holds a run already; resume it, or delete the folder to start again")
     sets = open_sets(recipe, progress)
-    return fit(recipe, sets.items, sets.val, extra=sets.extra, resume=resume, progress=progress)
+    checkpoint = fit(recipe, sets.items, sets.val, extra=sets.extra, resume=resume, progress=progress)
+    if os.environ.get("RANK", "0") == "0":
+        onnx_from_checkpoint(checkpoint, checkpoint.with_name(f"{recipe.name}.onnx"))
+    return checkpoint
 
 
 def fit(

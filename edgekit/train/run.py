@@ -16,7 +16,8 @@ from torch import nn
 from edgekit.data.augment import Labelled
 from edgekit.errors import DataError
 from edgekit.models import Fasterx, build
-from edgekit.train.checkpoint import Progress, load_checkpoint, load_weights, read_checkpoint, save_checkpoint
+from edgekit.models.weights import load_weights, read_checkpoint
+from edgekit.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from edgekit.train.ema import Ema
 from edgekit.train.loader import Loader
 from edgekit.train.losses import DetectionLoss

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from edgekit.errors import ModelError
-from edgekit.train.checkpoint import Progress, load_checkpoint, read_checkpoint, save_checkpoint
+from edgekit.models.weights import read_checkpoint
+from edgekit.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from edgekit.train.ema import Ema
 
 

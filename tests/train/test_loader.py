@@ -58,8 +58,8 @@ def test_batches_are_three_channels_in_unit_range(colour: bool) -> None:
 
 
 def test_training_input_equals_the_device_input() -> None:
+    from edgekit.models import network_preprocess
     from edgekit.process import prepare
-    from edgekit.train.evaluate import network_preprocess
 
     image = np.random.default_rng(0).integers(0, 256, (64, 128, 3)).astype(np.uint8)
     item = items(1, colour=True)[0]._replace(image=image)

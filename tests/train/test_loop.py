@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edgekit.errors import ConfigError, DataError, ModelError
-from edgekit.train.checkpoint import read_checkpoint
+from edgekit.models.weights import read_checkpoint
 from edgekit.train.interrupt import TrainingInterrupted
 from edgekit.train.loop import fit, phase_of, train
 from edgekit.train.recipe import Optim

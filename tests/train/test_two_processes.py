@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgekit.train.checkpoint import read_checkpoint
+from edgekit.models.weights import read_checkpoint
 from edgekit.train.loop import fit
 from tests.train.toys import no_images, squares, toy_recipe
 
