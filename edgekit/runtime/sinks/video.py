@@ -68,8 +68,18 @@ class VideoSink(Sink):
             return
         writer, self._writer = self._writer, None
         writer.release()
+        self._check_whole()
         with storage_errors(self._path):
             os.replace(self._part, self._path)
+
+    def _check_whole(self) -> None:
+        """OpenCV's writer says nothing of a failed write, but leaves a file that cannot be opened."""
+        reader = cv2.VideoCapture(self._part)
+        whole = reader.isOpened()
+        reader.release()
+        if not whole:
+            os.unlink(self._part)
+            raise StorageError("cannot write {} to its end; is the disk full?".format(self._path))
 
     def _open(self) -> Any:
         writer = cv2.VideoWriter(

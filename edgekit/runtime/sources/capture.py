@@ -51,6 +51,12 @@ class Capture(Source):
             )
         if self._index == 0:
             raise SourceError("{} holds no frame that OpenCV can decode; is it a whole video file?".format(self.name))
+        if self.frame_count is not None and self._index < self.frame_count // 2:
+            raise SourceError(
+                "{} broke off after {} of {} frames: it is damaged there".format(
+                    self.name, self._index, self.frame_count
+                )
+            )
         if self.frame_count is not None and self._index < self.frame_count - 1:
             _log.warning("%s ended after %d of %d frames", self.name, self._index, self.frame_count)
 
@@ -67,7 +73,7 @@ def open_video(path: str) -> Capture:
     if not os.path.isfile(path):
         raise SourceError("there is no video {}".format(path))
     capture = _open([(path, cv2.CAP_FFMPEG), (path, cv2.CAP_ANY)])
-    if capture is None:
+    if capture is None or _fourcc(capture) == b"ANSI":  # FFmpeg plays a text file as the film of a terminal
         raise SourceError(
             "{} is not a video that OpenCV can decode; re-encode it, for example as H.264 in .mp4".format(path)
         )
@@ -149,6 +155,10 @@ def has_gstreamer() -> bool:
         if line.strip().startswith("GStreamer:"):
             return "YES" in line
     return False
+
+
+def _fourcc(capture: Any) -> bytes:
+    return int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").upper()
 
 
 def _open(attempts: List[Tuple[Any, int]]) -> Any:

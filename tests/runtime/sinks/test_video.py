@@ -71,6 +71,23 @@ def test_no_folder():
         VideoSink("/nowhere/out.mp4").start(INFO)
 
 
+def test_a_full_disk_is_noticed(tmp_path):
+    resource = pytest.importorskip("resource")
+    noise = np.random.RandomState(0).randint(0, 256, (240, 320, 3)).astype(np.uint8)
+    sink = VideoSink(tmp_path / "out.mp4")
+    sink.start(INFO)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50000, before[1]))  # a write beyond fails, as on a full disk
+    try:
+        for index in range(30):
+            sink.write(Frame(noise, index, 0.0), FOUND, FrameRecord(index, OK, 0, 0, index, 20.0))
+        with pytest.raises(StorageError, match="out.mp4 to its end; is the disk full"):
+            sink.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(str(tmp_path)) == []
+
+
 def test_unknown_video_suffix():
     with pytest.raises(ConfigError, match="expected .mp4, .avi, .mkv"):
         VideoSink("out.gif")

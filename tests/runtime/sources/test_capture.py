@@ -42,11 +42,24 @@ def test_not_a_video(tmp_path, content, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_text_file_is_not_a_film(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not a video\n" * 300)
+    with pytest.raises(SourceError, match="notes.txt is not a video"):
+        open_video(str(path))
+
+
 def test_a_cut_video_is_reported(tmp_path, caplog):
-    camera = Capture(FakeCapture(3, count=10), "cut.mp4", live=False)
+    video = Capture(FakeCapture(8, count=10), "cut.mp4", live=False)
     with caplog.at_level(logging.WARNING):
-        assert len(list(iter(camera.read, None))) == 3
-    assert "cut.mp4 ended after 3 of 10 frames" in caplog.text
+        assert len(list(iter(video.read, None))) == 8
+    assert "cut.mp4 ended after 8 of 10 frames" in caplog.text
+
+
+def test_a_video_that_breaks_off_early_is_damaged():
+    video = Capture(FakeCapture(3, count=10), "cut.mp4", live=False)
+    with pytest.raises(SourceError, match="cut.mp4 broke off after 3 of 10 frames"):
+        list(iter(video.read, None))
 
 
 def test_a_video_without_frames():
