@@ -44,7 +44,8 @@ def choose_golden(paths: Sequence[str], count: int, runner: Runner, family: Fami
         runner: the float network.
         family: its head and preprocessing.
     """
-    seen, empty = [], []
+    seen: list[GoldenImage] = []
+    empty: list[GoldenImage] = []
     for golden in _reduced(paths[:_MOST_TRIED], family.preprocess):
         boxes, _ = run_golden(golden, runner, family)
         (seen if len(boxes) else empty).append(golden)
@@ -87,5 +88,5 @@ def _reduced(paths: Sequence[str], spec: Preprocess) -> Iterator[GoldenImage]:
         image = read_image(path)
         place: Letterbox = letterbox_of(image.shape[1], image.shape[0], spec)
         size = (round(image.shape[1] * place.scale_x), round(image.shape[0] * place.scale_y))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        yield GoldenImage((small & 0xF0) | 0x08)
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        yield GoldenImage(np.bitwise_or(np.bitwise_and(small, np.uint8(0xF0)), np.uint8(0x08)))

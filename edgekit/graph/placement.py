@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from edgekit.graph.channels import float_reason
 from edgekit.graph.operators import CLAMPS, has_integer_kernel, is_weighted, tensor_inputs
+from edgekit.graph.prefix import float_prefix
 from edgekit.graph.residual import node_depths, skip_operand
 from edgekit.graph.scales import Grids, shared_grids
 from edgekit.precision import QuantPlan, QuantSpec
@@ -64,7 +65,7 @@ def place_every_tensor(graph: ir.Graph, plan: QuantPlan) -> Placement:
     grids = shared_grids(graph, plan)
     specs = grids.specs
     planned = _planned_layers(graph, plan)
-    kept = _stem_reasons(graph, planned)
+    kept = float_prefix(graph, planned)
     kept |= {str(n.name): "its output is an output of the network" for n in planned if _is_last(n)}
     layers = [n for n in planned if n.name not in kept]
     integer = _integer_nodes(graph, set(layers), specs)
@@ -133,9 +134,9 @@ def _is_last(node: ir.Node) -> bool:
 
 
 def _stem_reasons(graph: ir.Graph, planned: list[ir.Node]) -> dict[str, str]:
-    """A depthwise convolution right after a float stem stays in float: the border to integers is 4 times smaller there.
+    """A depthwise convolution right after a float stem stays in float too.
 
-    Measured on yolox_nano_416: docs/lowerings.md.
+    It sees the stem's outliers, for which the stem was kept in float: docs/lowerings.md.
     """
     names = {node.name for node in planned}
     reasons: dict[str, str] = {}
