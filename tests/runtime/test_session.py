@@ -66,6 +66,13 @@ def test_a_damaged_kept_graph_is_made_again(tmp_path, feeds):
         assert session.run(feeds)[0].shape == (1, 21, 7)
 
 
+def test_runs_where_nothing_can_be_kept(tmp_path, feeds, monkeypatch):
+    ort = pytest.importorskip("edgekit.runtime.backends.ort")
+    monkeypatch.setattr(ort, "_optimized_path", lambda artifact: str(tmp_path / "no" / "folder" / "kept"))
+    with open_session(TINY, keep_optimized=True) as session:
+        assert session.run(feeds)[0].shape == (1, 21, 7)
+
+
 def test_reports_the_time_of_layers(feeds):
     with open_session(TINY, threads=1, profile=True) as session:
         session.run(feeds)

@@ -11,7 +11,7 @@ import onnxruntime
 
 from edgekit.devices import cpu_features, cpu_model, is_x86, physical_cores
 from edgekit.errors import BackendError
-from edgekit.files import sha256_bytes, storage_errors
+from edgekit.files import sha256_bytes
 from edgekit.runtime.backends.onnx_scan import signed_activation
 from edgekit.runtime.session import LayerTime, Session, SessionOptions
 from edgekit.tensors import TensorSpec
@@ -27,6 +27,7 @@ _DTYPES = {
     "tensor(bool)": "bool",
 }
 _ERRORS_ONLY = 3
+_PROVIDERS = ["CPUExecutionProvider"]
 _log = logging.getLogger(__name__)
 
 
@@ -110,7 +111,7 @@ def _settings(options: SessionOptions, threads: int) -> Any:
 
 def _create(path: str, settings: Any) -> Any:
     try:
-        return onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(path, settings, providers=_PROVIDERS)
     except Exception as error:  # the library's classes share no base of their own
         raise _failed("onnxruntime {} cannot load {}".format(onnxruntime.__version__, path), error) from error
 
@@ -130,10 +131,12 @@ def _create_kept(artifact: str, options: SessionOptions, threads: int) -> Any:
     temporary = "{}.{}.part".format(ready, os.getpid())
     settings.optimized_model_filepath = temporary
     try:
-        session = _create(artifact, settings)
-        with storage_errors(ready):
-            os.replace(temporary, ready)
+        session = onnxruntime.InferenceSession(artifact, settings, providers=_PROVIDERS)
+        os.replace(temporary, ready)
         return session
+    except Exception as error:  # a folder that cannot be written is no reason not to run
+        _log.info("the optimised graph is not kept: %s", error)
+        return _create(artifact, _settings(options, threads))
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
