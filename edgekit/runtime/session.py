@@ -22,8 +22,6 @@ class SessionOptions:
 
     Attributes:
         threads: worker threads of one run; the physical cores that this process may use where None.
-        spinning: let idle workers burn their core. A few percent faster on an idle machine, half as fast on a busy
-            one, and it costs power: off.
         optimize: let the backend rewrite the graph; off only to compare numbers.
         profile: record the time of every layer, read by `Session.layer_times`.
         keep_optimized: keep the rewritten graph in the folder of the artefact for the next start. It is named after
@@ -31,7 +29,6 @@ class SessionOptions:
     """
 
     threads: Optional[int] = None
-    spinning: bool = False
     optimize: bool = True
     profile: bool = False
     keep_optimized: bool = False

