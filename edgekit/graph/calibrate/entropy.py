@@ -101,7 +101,7 @@ def _pick(scores: np.ndarray, reach: np.ndarray, width: float, largest: float) -
 
 def _grouped(side: np.ndarray, width: float, largest: float, bins: int) -> tuple[np.ndarray, float]:
     """Counts (at most `bins`) of one side up to `largest`, float64, and the width of a bin."""
-    used = max(int(np.ceil(largest / width)), 1)
+    used = min(int(largest / width) + 1, len(side))
     group = -(-used // bins)
     length = -(-used // group)
     padded = np.append(side, np.zeros(group, side.dtype))[: length * group]

@@ -2,7 +2,8 @@
 
 The bins cover (-radius, radius) evenly and radius is a power of two. When a value lies outside, the radius doubles
 and neighbouring bins are added up in pairs; edges of the old bins are edges of the new ones, so the counts are those
-that a second pass with the final radius would have given, exactly. Between half and all of the bins are in use.
+that a second pass with the final radius would have given (but for values within float32's rounding of an edge).
+Between half and all of the bins are in use.
 """
 
 import math

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from edgekit.errors import ModelError
+from edgekit.graph.calibrate.stream import observed_tensors, spread, stream
+from edgekit.graph.load import load_canonical
+from edgekit.graph.runner import Runner
+from tests.graph import tiny
+
+
+def inputs(count: int = 3):
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        yield f"{index}.png", rng.uniform(0, 255, (1, 3, tiny.SIZE, tiny.SIZE)).astype(np.float32)
+
+
+def test_ranges_are_those_of_all_images_together():
+    model = load_canonical(tiny.yolox())
+    names = observed_tensors(model)
+    histograms = stream(model, inputs(), 3)
+    runner = Runner(model, names[1:])
+    seen = [np.stack(column) for column in zip(*(runner.run(x) for _, x in inputs()), strict=True)]
+    for name, values in zip(names[1:], seen, strict=True):
+        assert (histograms[name].low, histograms[name].high) == (values.min(), values.max())
+        assert histograms[name].total == values.size
+
+
+def test_tensors_that_move_values_are_not_looked_at_and_share_their_counts():
+    model = load_canonical(tiny.yolox())
+    histograms = stream(model, inputs(), 3)
+    assert "flat0" not in histograms
+    assert "output" not in histograms
+    everything = spread(model, histograms)
+    assert everything["output"] is everything["all"]
+    assert everything["flat0"] is everything["joined0"]
+    assert everything["all"].high == max(everything[f"joined{i}"].high for i in range(3))
+
+
+def test_progress_counts_the_images():
+    seen = []
+    stream(load_canonical(tiny.yolox()), inputs(), 3, progress=lambda *state: seen.append(state))
+    assert seen == [(1, 3, "0.png"), (2, 3, "1.png"), (3, 3, "2.png")]
+
+
+def test_a_network_that_overflows_is_an_error_that_names_tensor_and_image():
+    net = tiny.Net()
+    huge = net.constant("huge", np.array(3e38, np.float32))
+    net.op("Mul", [net.conv("images", "stem", 3, 8), huge], "output")
+    with pytest.raises(ModelError, match="tensor output is not finite for 0.png"):
+        stream(load_canonical(net.bytes(["output"])), inputs(), 3)

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from edgekit.graph.load import load_canonical
+from edgekit.graph.plan import (
+    PlanOptions,
+    activation_spec,
+    first_layers,
+    last_layers,
+    make_plan,
+    quantized_weight,
+    weight_axis,
+    weighted_layers,
+)
+from edgekit.precision import QuantPlan
+from tests.graph import tiny
+
+
+def everything(model) -> dict[str, tuple[float, float]]:
+    names = [v.name for v in model.graph.inputs] + [v.name for node in model.graph for v in node.outputs]
+    return dict.fromkeys(names, (-1.0, 2.0))
+
+
+def test_weights_a_channel_and_activations_a_tensor():
+    model = load_canonical(tiny.yolox())
+    plan = make_plan(model, everything(model))
+    assert list(plan.weights) == [node.name for node in weighted_layers(model)]
+    stem = weighted_layers(model)[0]
+    weight = stem.inputs[1].const_value.numpy()
+    np.testing.assert_allclose(plan.weights[stem.name].scale, np.abs(weight).max(axis=(1, 2, 3)) / 127, rtol=1e-6)
+    assert plan.activations["output"].scale == (float(np.float32(2 / 127)),)
+    assert plan.activations["output"].source == "ptq:mse"
+    assert QuantPlan.from_json(plan.to_json()) == plan
+
+
+def test_kept_and_unknown_layers_are_excluded_with_their_reason():
+    model = load_canonical(tiny.yolox())
+    ranges = everything(model)
+    del ranges["stem_silu"]
+    plan = make_plan(model, ranges, PlanOptions(keep_float={"stem_node": "asked for"}))
+    assert plan.excluded == {"stem_node": "asked for", "down4_node": "the range of its input is not known"}
+    assert not plan.excluded.keys() & plan.weights.keys()
+
+
+def test_stem_and_head_are_found():
+    model = load_canonical(tiny.yolox())
+    assert first_layers(model) == ["stem_node"]
+    assert last_layers(model) == [f"{kind}{i}_node" for i in range(3) for kind in ("reg", "obj", "cls")]
+
+
+def test_mse_clip_never_makes_the_error_larger():
+    model = load_canonical(tiny.yolox())
+    gained = 0.0
+    for node in weighted_layers(model):
+        weight = node.inputs[1].const_value.numpy()
+        errors = []
+        for clip in ("max", "mse"):
+            spec = make_plan(model, everything(model), PlanOptions(weight_clip=clip, bits=4)).weights[node.name]
+            errors.append(((quantized_weight(node, spec) - weight) ** 2).sum(axis=(1, 2, 3)))
+        assert (errors[1] <= errors[0] * (1 + 1e-5) + 1e-12).all()
+        gained += float((errors[0] - errors[1]).sum())
+    assert gained > 0
+
+
+def test_the_bias_of_a_dead_channel_still_fits_int32():
+    net = tiny.Net()
+    net.conv("images", "output", 3, 8)
+    net.constants[0].raw_data = np.zeros((8, 3, 3, 3), np.float32).tobytes()
+    model = load_canonical(net.bytes(["output"]))
+    spec = make_plan(model, everything(model)).weights["output_node"]
+    bias = weighted_layers(model)[0].inputs[2].const_value.numpy()
+    assert (np.abs(bias) / (np.array(spec.scale) * 2 / 127) < 2**31).all()
+
+
+def test_a_tensor_of_zeros_has_a_scale():
+    assert activation_spec((0.0, 0.0), 8, "ptq").scale == (1.0,)
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "attributes", "axis"),
+    [
+        ("ConvTranspose", (3, 8, 2, 2), {}, 1),
+        ("ConvTranspose", (3, 1, 2, 2), {"group": 3}, None),
+    ],
+)
+def test_channel_axis(op, shape, attributes, axis):
+    net = tiny.Net()
+    x = net.conv("images", "stem", 3, 3)
+    w = net.constant("w", np.ones(shape, np.float32))
+    net.op(op, [x, w], "output", strides=[2, 2], **attributes)
+    model = load_canonical(net.bytes(["output"]))
+    node = weighted_layers(model)[1]
+    assert weight_axis(node) == axis
+    spec = make_plan(model, everything(model)).weights[node.name]
+    assert spec.granularity == ("tensor" if axis is None else "channel")
+    assert len(spec.scale) == (1 if axis is None else shape[1])
+
+
+def test_unknown_clip():
+    with pytest.raises(ValueError, match="weight_clip is one of max, mse, got 'min'"):
+        PlanOptions(weight_clip="min")

@@ -1,0 +1,121 @@
+import logging
+
+import numpy as np
+import pytest
+
+from edgekit.errors import ConfigError, DataError
+from edgekit.graph.calibrate import METHODS
+from edgekit.graph.calibrate.images import choose_images, prepared
+from edgekit.graph.insert import insert_qdq
+from edgekit.graph.load import load_canonical, model_bytes
+from edgekit.graph.quantize import QuantizeOptions, quantize_model, spaced
+from edgekit.graph.ranges import load_table
+from edgekit.graph.runner import Runner
+from tests.graph import tiny
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures")
+    tiny.pictures(path, 6)
+    return str(path)
+
+
+@pytest.mark.parametrize("make", [tiny.yolox, tiny.yolov8, tiny.nanodet])
+def test_each_family(make, folder):
+    model = load_canonical(make())
+    before = model_bytes(model)
+    done = quantize_model(model, folder, QuantizeOptions(float_layers="stem+head", threads=1))
+    assert model_bytes(model) == before
+    heads = {name for name in done.plan.excluded if name != "stem_node"}
+    assert "stem_node" in done.plan.excluded
+    assert heads
+    assert all(name[:3] in ("reg", "obj", "cls", "box", "bin") for name in heads)
+    assert {"down4_node", "down8_node"} <= done.plan.weights.keys()
+    assert done.choice is None
+    assert len(done.calibration.images) == 6
+    assert done.calibration.seconds > 0
+
+
+def test_same_images_and_seed_same_plan(folder):
+    plans = [
+        quantize_model(load_canonical(tiny.yolox()), folder, QuantizeOptions(images=4, seed=3, threads=1)).plan
+        for _ in range(2)
+    ]
+    assert plans[0] == plans[1]
+
+
+def test_measured_choice_never_agrees_less_than_all_int8(folder):
+    done = quantize_model(load_canonical(tiny.yolox()), folder, QuantizeOptions(threads=1))
+    choice = done.choice
+    assert choice is not None
+    assert choice.agreement >= choice.agreement_all_int8
+    assert choice.keep_float.keys() == done.plan.excluded.keys()
+
+
+def test_searching_single_layers_measures_each(folder):
+    options = QuantizeOptions(threads=1, float_layers="search", images=2, judge_images=2)
+    states = []
+    done = quantize_model(load_canonical(tiny.yolox()), folder, options, progress=lambda *s: states.append(s))
+    assert done.choice is not None
+    single = {row.label for row in done.choice.rows} - {"stem", "head"}
+    assert done.choice.agreement >= 0.9 or "down8_node" in single
+    assert all(0 < done_ <= total for done_, total, _ in states)
+
+
+def test_layers_that_are_asked_for_stay_in_float(folder):
+    options = QuantizeOptions(float_layers="none", keep_float=("down8_node",), threads=1)
+    done = quantize_model(load_canonical(tiny.yolox()), folder, options)
+    assert done.plan.excluded == {"down8_node": "asked for"}
+    with pytest.raises(ConfigError, match="no layer 'backbone' to keep in float; layers are stem_node, "):
+        quantize_model(load_canonical(tiny.yolox()), folder, QuantizeOptions(keep_float=("backbone",)))
+
+
+def test_a_range_table_is_written_and_reused(folder, tmp_path, caplog):
+    options = QuantizeOptions(float_layers="none", ranges=str(tmp_path), threads=1)
+    first = quantize_model(load_canonical(tiny.yolox()), folder, options, name="tiny")
+    (path,) = tmp_path.iterdir()
+    assert load_table(str(path)).model == "tiny"
+    again = quantize_model(load_canonical(tiny.yolox()), folder, options, name="tiny")
+    assert (again.calibration.reused, again.calibration.seconds) == (str(path), 0.0)
+    assert again.plan == first.plan
+    fewer = QuantizeOptions(float_layers="none", ranges=str(tmp_path), threads=1, images=3)
+    with caplog.at_level(logging.WARNING):
+        third = quantize_model(load_canonical(tiny.yolox()), folder, fewer, name="tiny")
+    assert third.calibration.reused is None
+    assert "made from 6 images, 3 of them among the 3 given; calibrating again" in caplog.text
+
+
+def test_bad_folders_and_options(tmp_path):
+    model = load_canonical(tiny.yolox())
+    with pytest.raises(DataError, match="no images"):
+        quantize_model(model, str(tmp_path))
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match="not an image"):
+        quantize_model(model, str(tmp_path))
+    with pytest.raises(ConfigError, match="unknown method 'max', expected one of minmax"):
+        QuantizeOptions(method="max")
+    with pytest.raises(ConfigError, match="unknown float_layers 'all'"):
+        QuantizeOptions(float_layers="all")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_int8_outputs_are_close_to_float(folder, method):
+    model = load_canonical(tiny.nanodet())
+    options = QuantizeOptions(method=method, float_layers="stem+head", threads=1)
+    done = quantize_model(model, folder, options)
+    images = prepared(choose_images(folder).images, done.family.preprocess)
+    lowered = insert_qdq(done.model, done.plan, "every-tensor")
+    runners = [Runner(model, None, 1), Runner(lowered, None, 1, integers=False)]
+    signal = noise = 0.0
+    for _, x in images:
+        for one, two in zip(*(runner.run(x) for runner in runners), strict=True):
+            signal, noise = signal + float((one**2).sum()), noise + float(((one - two) ** 2).sum())
+    # the tail of so few values is no outlier, so methods that cut it off do worse here than on pictures of the world
+    assert 10 * np.log10(signal / noise) > (12 if method.startswith("entropy") else 25)
+
+
+def test_spaced():
+    assert spaced(list("abcdefgh"), 4) == list("aceg")
+    assert spaced(["a"], 4) == ["a"]
+    assert np.array_equal(spaced([str(i) for i in range(5)], 5), [str(i) for i in range(5)])
