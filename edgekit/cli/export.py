@@ -144,7 +144,4 @@ def _lowering_table(lowerings: Dict[str, Any]) -> Any:
         (name,) + parity_cells(row["parity"]) + (screen.size(row["graph_bytes"]), screen.size(row["data_bytes"]))
         for name, row in lowerings.items()
     ]
-    columns = ("lowering", "parity", "SNR dB", "score off", "box off px", "found again", "graph", "weights")
-    return screen.table(
-        columns, cells, "Lowerings: against the plan's arithmetic, and the float network's boxes", left=2
-    )
+    return screen.table(("lowering", *PARITY, "graph", "weights"), cells, "Lowerings", left=2)
