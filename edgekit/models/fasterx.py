@@ -37,7 +37,6 @@ class Architecture:
         head_convs: 3x3 convolutions in each tower.
         head_depthwise: depthwise-separable towers.
         attention: none | eca | se | cbam, PixSF only.
-        aux_head: a second, plain head for training; `deploy` drops it.
     """
 
     num_classes: int
@@ -53,7 +52,6 @@ class Architecture:
     head_convs: int = 2
     head_depthwise: bool = False
     attention: str = "none"
-    aux_head: bool = False
 
 
 class Fasterx(nn.Module):
@@ -71,8 +69,7 @@ class Fasterx(nn.Module):
         self.num_classes = arch.num_classes
         self.backbone = CspDarknet(arch.channels, arch.repeats, arch.act, arch.depthwise)
         self.neck = _neck(arch, self.backbone.out_channels)
-        self.head = _head(arch, arch.head, self.neck.out_channels)
-        self.aux_head = _head(arch, "yolox", self.neck.out_channels) if arch.aux_head else None
+        self.head = _head(arch, self.neck.out_channels)
 
     def features(self, x_nchw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W), H and W divisible by 32 (64 with PixSF) -> neck maps at strides 8, 16, 32."""
@@ -85,9 +82,8 @@ class Fasterx(nn.Module):
         return maps if self.training else flatten_maps(maps)
 
     def deploy(self) -> Fasterx:
-        """A copy for inference: no auxiliary head, batch norms and space-to-depth folded into convolutions."""
+        """A copy for inference: batch norms and space-to-depth folded into convolutions, the same output."""
         model = copy.deepcopy(self).eval()
-        model.aux_head = None
         fold_batch_norms(model)
         fold_space_to_depth(model)
         return model
@@ -101,10 +97,10 @@ def _neck(arch: Architecture, channels: tuple[int, int, int]) -> Pafpn | SlimFpn
     raise ValueError(f"neck {arch.neck!r} is unknown; choose pafpn or slim")
 
 
-def _head(arch: Architecture, kind: str, channels: tuple[int, int, int]) -> Head:
+def _head(arch: Architecture, channels: tuple[int, int, int]) -> Head:
     size = (arch.head_width, arch.num_classes, arch.head_convs, arch.act)
-    if kind == "yolox":
+    if arch.head == "yolox":
         return Head([YoloxLevel(c, *size, arch.depthwise or arch.head_depthwise) for c in channels])
-    if kind == "pixsf":
+    if arch.head == "pixsf":
         return Head([PixsfLevel(c, *size, arch.head_depthwise, arch.attention) for c in channels])
-    raise ValueError(f"head {kind!r} is unknown; choose yolox or pixsf")
+    raise ValueError(f"head {arch.head!r} is unknown; choose yolox or pixsf")

@@ -52,18 +52,15 @@ class SlimFpn(nn.Module):
         width: channels of every output map.
         act: activation name.
         depthwise: 3x3 convolutions are depthwise separable.
-        bottom_up: add the bottom-up path; False is a plain FPN (the cheapest).
     """
 
-    def __init__(self, channels: Sequence[int], width: int, act: str, depthwise: bool, bottom_up: bool = True):
+    def __init__(self, channels: Sequence[int], width: int, act: str, depthwise: bool):
         super().__init__()
         self.laterals = nn.ModuleList(ConvBnAct(c, width, 1, act=act) for c in channels)
         self.smooth4 = conv(width, width, 3, 1, act, depthwise)
         self.smooth3 = conv(width, width, 3, 1, act, depthwise)
-        self.bottom_up = bottom_up
-        if bottom_up:
-            self.down3 = conv(width, width, 3, 2, act, depthwise)
-            self.down4 = conv(width, width, 3, 2, act, depthwise)
+        self.down3 = conv(width, width, 3, 2, act, depthwise)
+        self.down4 = conv(width, width, 3, 2, act, depthwise)
         self.out_channels = (width, width, width)
 
     def forward(self, c3: Tensor, c4: Tensor, c5: Tensor) -> Maps:
@@ -71,9 +68,8 @@ class SlimFpn(nn.Module):
         l3, l4, p5 = self.laterals[0](c3), self.laterals[1](c4), self.laterals[2](c5)
         p4 = self.smooth4(l4 + _up(p5))
         p3 = self.smooth3(l3 + _up(p4))
-        if self.bottom_up:
-            p4 = p4 + self.down3(p3)
-            p5 = p5 + self.down4(p4)
+        p4 = p4 + self.down3(p3)
+        p5 = p5 + self.down4(p4)
         return p3, p4, p5
 
 

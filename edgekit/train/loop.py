@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from edgekit.config import read_toml
 from edgekit.data.augment import Labelled
 from edgekit.data.dataset import Dataset
@@ -94,6 +96,8 @@ def fit(
     run = start(recipe, items, val_set.classes, extra)
     if resume:
         restore(run)
+    elif run.fabric.is_global_zero:
+        _metrics(recipe).unlink(missing_ok=True)
     phases = [phase_of(recipe, epoch) for epoch in range(recipe.epochs)]
     total = sum(run.loader.steps(phase.batch, phase.full) for phase in phases)
     began = time.monotonic() - run.progress.seconds
@@ -107,7 +111,7 @@ def fit(
                 _accumulate(sums, losses)
                 if progress:
                     progress(run.progress.step, total, _text(run, total, losses))
-                if stop():
+                if _anyone(run, stop()):
                     save(run)
                     raise TrainingInterrupted(
                         f"stopped after step {run.progress.step} of {total}; everything is kept in {run.latest}. "
@@ -115,6 +119,18 @@ def fit(
                     )
             _finish_epoch(run, epoch, sums, val_set)
     return run.latest
+
+
+def _metrics(recipe: Recipe) -> Path:
+    return Path(recipe.out) / "metrics.jsonl"
+
+
+def _anyone(run: Run, asked: bool) -> bool:
+    """Whether any process was asked to stop: all have to leave after the same step, or the others wait for ever."""
+    if run.fabric.world_size == 1:
+        return asked
+    flag = torch.tensor(float(asked), device=run.fabric.device)
+    return bool(torch.as_tensor(run.fabric.all_reduce(flag, reduce_op="sum")) > 0)
 
 
 def _finish_epoch(run: Run, epoch: int, sums: dict[str, float], val_set: Dataset) -> None:
@@ -125,7 +141,7 @@ def _finish_epoch(run: Run, epoch: int, sums: dict[str, float], val_set: Dataset
         if len(val_set) and ((epoch + 1) % run.recipe.eval_every == 0 or epoch + 1 == run.recipe.epochs):
             row |= _scores(run, val_set)
         save(run)
-        with open(Path(run.recipe.out) / "metrics.jsonl", "a", encoding="utf-8") as file:
+        with open(_metrics(run.recipe), "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         log.info("%s", row)
     run.fabric.barrier()

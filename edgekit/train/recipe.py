@@ -132,7 +132,7 @@ class Recipe:
     full_batch: int = 8
     seed: int = 0
     precision: str = "32-true"
-    device: str = "cpu"
+    device: str = "auto"
     threads: int = 0
     eval_every: int = 5
     box_loss: str = "iou"

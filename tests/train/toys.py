@@ -43,6 +43,7 @@ def toy_recipe(out: Path, **changes: object) -> Recipe:
         batch=4,
         full_batch=4,
         threads=1,
+        device="cpu",
         augment=Augment(),
         optim=Optim(warmup_steps=2, lr=1e-3),
     )
