@@ -72,6 +72,8 @@ class Flight:
     infrared: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("altitude_m", "tilt_deg", "classes"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         _check(self)
 
     def render(self, index: int, infrared: Optional[bool] = None, masks: bool = False) -> SynthFrame:

@@ -131,20 +131,18 @@ def _texture(canvas: Canvas, rng: Random, light: np.ndarray) -> None:
     centred = cv2.addWeighted(coarse, 1.0, coarse, 0.0, -128.0, dtype=cv2.CV_16S)
     hue = cv2.multiply(centred, canvas.rough, scale=1.0 / 420.0, dtype=cv2.CV_16S)
     shade = cv2.resize(light, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_LINEAR)
-    for channel, (weight, cool) in enumerate(((-0.6, 1.12), (0.1, 1.0), (1.0, 0.94))):
+    for channel, (weight, depth) in enumerate(((-0.6, 0.86), (0.1, 1.0), (1.0, 1.08))):
         factor = cv2.addWeighted(swing, 1.0, hue, weight, 128.0, dtype=cv2.CV_8U)
-        factor = cv2.multiply(factor, _tinted(shade, cool), scale=1.0 / 255.0)
+        factor = cv2.multiply(factor, _tinted(shade, depth), scale=1.0 / 255.0)
         cv2.insertChannel(
             cv2.multiply(cv2.extractChannel(canvas.bgr, channel), factor, scale=1.0 / 128.0), canvas.bgr, channel
         )
     _texture_heat(canvas, swing, coarse, shade)
 
 
-def _tinted(shade: np.ndarray, cool: float) -> np.ndarray:
-    """Shade lets more blue through than red; sunlit ground keeps its colour."""
-    table = np.minimum(np.arange(256) * cool, 255.0)
-    table[255] = 255.0
-    return cv2.LUT(shade, np.rint(table).astype(np.uint8))
+def _tinted(shade: np.ndarray, depth: float) -> np.ndarray:
+    """The shade of one colour: the sky still lights a shadow, so blue loses less than red."""
+    return cv2.LUT(shade, np.clip(255.0 - (255.0 - np.arange(256)) * depth, 0, 255).astype(np.uint8))
 
 
 def _texture_heat(canvas: Canvas, swing: np.ndarray, coarse: np.ndarray, shade: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from edgekit.data.synth.canvas import PIXELS_PER_M
 from edgekit.data.synth.compose import Box, Patch, fixed, mark, paste
 from edgekit.data.synth.ground import paint
 from edgekit.data.synth.layout import bridges, layout_for
-from edgekit.data.synth.noise import random_for
+from edgekit.data.synth.noise import fractal, random_for
 from edgekit.data.synth.palette import weather_for
 from edgekit.data.synth.shapes import WORLD_M, Tree
 from edgekit.data.synth.wardrobe import RUNNING_MPS, SPRITE_KINDS, Wardrobe
@@ -21,6 +21,8 @@ from edgekit.data.synth.wardrobe import RUNNING_MPS, SPRITE_KINDS, Wardrobe
 _SHADOW = 132
 _ACTOR_REACH_M = 4.5
 _TREE_REACH_M = 8.0
+_GRIT_PX_PER_M = 24
+_GRIT_FROM = 1.2
 _STERN_M = 1.6
 
 
@@ -60,6 +62,7 @@ class Scene:
         sun_x, sun_y = self.layout.sun_per_metre
         self._sunward_rad, self._shadow_m = math.atan2(sun_y, sun_x), math.hypot(sun_x, sun_y)
         self._solids = [structures.solid_for(b, self.layout, self.weather) for b in self.layout.buildings]
+        self._grit = fractal(random_for(seed, "grit"), 1024, (12, 6, 3, 2, 1), 0.95)
         self._bridges = [_on_ground(deck) for deck in bridges(self.layout)]
         self._trees = np.array([(t.x_m, t.y_m) for t in self.layout.trees]).reshape(-1, 2)
         self._boats = np.array([kind == "boat" for kind in self.cast.kinds], bool)
@@ -80,7 +83,10 @@ class Scene:
         level = 0 if scale > 0.6 else (1 if scale > 0.3 else 2)
         metres = float(1 << level) / PIXELS_PER_M
         warp = camera.plane() * np.array([metres, metres, 1.0])
-        return cv2.warpPerspective(self._maps[level], warp, size, borderMode=cv2.BORDER_REFLECT_101)
+        canvas = cv2.warpPerspective(self._maps[level], warp, size, borderMode=cv2.BORDER_REFLECT_101)
+        if scale <= _GRIT_FROM:
+            return canvas
+        return _with_grit(canvas, camera, self._grit, min((scale - _GRIT_FROM) / 0.6, 1.0))
 
     def _light_at(self, xy_m: np.ndarray) -> np.ndarray:
         """How much light falls on points (N, 2): 1 in the sun."""
@@ -159,6 +165,16 @@ class Scene:
         return vehicles.flat(
             self._wardrobe.sprite("tree", tree.style, False), middle, frame, tree.radius_m, tree.radius_m * 1.2
         )
+
+
+def _with_grit(canvas: np.ndarray, camera: Camera, grit: np.ndarray, strength: float) -> np.ndarray:
+    """Fine grain in the colours, for frames in which the map's pixels would be seen as blur."""
+    warp = camera.plane() * np.array([1.0 / _GRIT_PX_PER_M, 1.0 / _GRIT_PX_PER_M, 1.0])
+    height, width = canvas.shape[:2]
+    grain = cv2.warpPerspective(grit, warp, (width, height), borderMode=cv2.BORDER_WRAP)
+    grain = cv2.addWeighted(grain, 0.24 * strength, grain, 0.0, 128.0 * (1.0 - 0.24 * strength))
+    still = np.full_like(grain, 128)
+    return cv2.multiply(canvas, cv2.merge([grain, grain, grain, still]), scale=1.0 / 128.0)
 
 
 def _put(drawn: Drawn, row: int, patch: Patch) -> None:
