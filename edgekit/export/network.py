@@ -11,9 +11,9 @@ from edgekit.errors import ConfigError, ModelError
 from edgekit.files import sha256_file
 from edgekit.graph.calibrate.images import choose_images
 from edgekit.graph.families import Family, detect_family
-from edgekit.graph.fold_focus import fold_focus
 from edgekit.graph.load import load_canonical
 from edgekit.graph.quantize import Quantized, QuantizeOptions, quantize_model
+from edgekit.graph.tidy import tidy
 from edgekit.precision import QuantPlan
 
 Progress = Callable[[int, int, str], None]
@@ -71,7 +71,7 @@ def read_network(
     if calib is not None and plan is not None:
         raise ConfigError("a plan and calibration images are both given; the plan has its calibration already")
     original = load_canonical(path)
-    fold_focus(original)
+    tidy(original)
     found = detect_family(original, family)
     digest = sha256_file(path)
     if plan is not None:

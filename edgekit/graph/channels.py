@@ -18,8 +18,12 @@ def float_reason(node: ir.Node) -> str | None:
     weight = constant_value(node.inputs[1])
     if node.op_type != "Conv" or weight is None or weight.ndim != 4:
         return None
-    out_channels, in_channels, height, width = weight.shape
-    group = node.attributes["group"].as_int() if "group" in node.attributes else 1
+    return float_reason_of_shape(weight.shape, node.attributes["group"].as_int() if "group" in node.attributes else 1)
+
+
+def float_reason_of_shape(weight: tuple[int, ...], group: int) -> str | None:
+    """The same for a weight (O, I / group, kh, kw) of a convolution."""
+    out_channels, in_channels, height, width = weight
     if group > 1:
         if out_channels % _MULTIPLE or min(height, width) < 3:
             return f"grouped, {out_channels} output channels, kernel {height}x{width}: no INT8 kernel (R9)"

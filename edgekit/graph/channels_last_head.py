@@ -3,7 +3,8 @@
 YOLOX-like heads end in Concat over channels -> Reshape (1, C, H W) -> Concat over levels -> Transpose (0, 2, 1), which
 moves every number of the output once more, as float32, with large strides. The same result is
 
-    per branch: Transpose (0, 2, 3, 1) -> (Sigmoid) -> Concat on the last axis -> Reshape (1, H W, C) -> Concat on axis 1
+    branch: Transpose (0, 2, 3, 1) -> (Sigmoid)    level: Concat on the last axis -> Reshape (1, H W, C)
+    output: Concat on axis 1
 
 and backends that compute convolutions channels-last (onnxruntime's integer kernels) then need no Transpose at all.
 
@@ -88,7 +89,7 @@ def _rewrite(graph: ir.Graph, transpose: ir.Node, levels: list[list[ir.Value]]) 
 
 
 def _channels_last(graph: ir.Graph, before: ir.Node, value: ir.Value) -> ir.Value:
-    """`value` (1, C, H, W) as (1, H, W, C); a pointwise function that only this head reads goes behind the Transpose."""
+    """`value` (1, C, H, W) as (1, H, W, C); a pointwise function read here alone goes behind the Transpose."""
     maker = value.producer()
     pointwise = maker is not None and maker.op_type in _POINTWISE and len(value.uses()) == 1
     source = maker.inputs[0] if maker is not None and pointwise else value

@@ -1,0 +1,96 @@
+"""The Q/DQ linter: which rules a graph breaks for a target, at which node, and what to do about it.
+
+docs/lint.md lists the rules with their evidence. A finding means that a backend refuses the graph, computes something
+else, or runs it slower than it could; a graph that edgekit wrote has none.
+"""
+
+import difflib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+
+import onnx_ir as ir
+
+from edgekit.bundle import Bundle
+from edgekit.errors import ConfigError
+from edgekit.graph import lint_any, lint_cpu, lint_trt
+from edgekit.graph.findings import Finding
+
+__all__ = ["TARGETS", "Finding", "lint", "lint_bundle"]
+
+Rule = Callable[[ir.Model], Iterator[Finding]]
+
+_ANY: tuple[Rule, ...] = (
+    lint_any.axis_needs_opset_13,
+    lint_any.scales_are_positive,
+    lint_any.all_inputs_quantized,
+    lint_any.no_batch_norm,
+    lint_any.one_pair_a_tensor,
+    lint_any.none_on_outputs,
+    lint_any.none_after_pad,
+    lint_any.none_on_shapes,
+)
+_TRT: tuple[Rule, ...] = (
+    *_ANY,
+    lint_trt.only_qdq,
+    lint_trt.zero_point_is_zero,
+    lint_trt.nothing_after_weighted,
+    lint_trt.residual_operand,
+    lint_trt.concat_scales,
+    lint_trt.commuting_scales,
+    lint_trt.bias_stays_float,
+    lint_trt.enough_channels,
+    lint_trt.attention_stays_float,
+)
+_CPU: tuple[Rule, ...] = (
+    *_ANY,
+    lint_cpu.quantized_behind_conv,
+    lint_cpu.clamp_at_zero_point,
+    lint_cpu.whole_elementwise,
+    lint_cpu.int32_bias,
+    lint_cpu.symmetric_weights,
+)
+
+TARGETS: dict[str, tuple[Rule, ...]] = {
+    "fp32": (lint_any.no_qdq_at_all,),
+    "fp16": (lint_any.no_qdq_at_all,),
+    "trt8": (*_TRT, lint_trt.weights_are_float),
+    "trt10": (*_TRT, lint_trt.typed_half),
+    "ort-x86": (*_CPU, lint_cpu.unsigned_on_x86),
+    "ort-x86-narrow": (*_CPU, lint_cpu.unsigned_on_x86, lint_cpu.narrow_weights),
+    "openvino": (*_CPU, lint_cpu.unsigned_on_x86),
+    "ort-arm": _CPU,
+}
+
+
+def lint(model: ir.Model, target: str) -> list[Finding]:
+    """What is wrong with `model` for `target`, in the order of the rules.
+
+    Args:
+        model: any ONNX graph.
+        target: a key of `TARGETS`: a lowering's name, or "openvino".
+
+    Raises:
+        ConfigError: there is no such target.
+    """
+    if target not in TARGETS:
+        close = difflib.get_close_matches(target, list(TARGETS), n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(f"there is no target {target!r} to check for; {hint}known: {', '.join(TARGETS)}")
+    return [finding for rule in TARGETS[target] for finding in rule(model)]
+
+
+def lint_bundle(bundle: Bundle, lowerings: Sequence[str] | None = None) -> dict[str, list[dict[str, str]]]:
+    """Lowering -> its findings as plain values, for each lowering in a bundle.
+
+    Args:
+        bundle: opened.
+        lowerings: which; all that the linter knows where None.
+    """
+    names = [name for name in (lowerings or bundle.lowerings) if name in TARGETS]
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="edgekit-lint-") as folder:
+        for name in names:
+            model = ir.load(os.fspath(bundle.materialise(name, folder)))
+            found[name] = [finding.to_json() for finding in lint(model, name)]
+    return found

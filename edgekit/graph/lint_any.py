@@ -1,0 +1,122 @@
+"""Rules that hold for every backend."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx_ir as ir
+
+from edgekit.graph.findings import Finding, of_activation, quantizer_of, readers, scale_of
+from edgekit.graph.operators import is_weighted
+
+_QDQ = ("QuantizeLinear", "DequantizeLinear")
+
+
+def axis_needs_opset_13(model: ir.Model) -> Iterator[Finding]:
+    """R0: `axis` of Q/DQ exists since opset 13."""
+    opset = model.graph.opset_imports.get("", 0)
+    for node in model.graph:
+        if node.op_type in _QDQ and opset < 13 and (len(scale_of(node)) > 1 or "axis" in node.attributes):
+            yield Finding(
+                "R0",
+                str(node.name),
+                f"one scale a channel at opset {opset}, which has no axis",
+                "write the graph at opset 13 or newer",
+            )
+
+
+def scales_are_positive(model: ir.Model) -> Iterator[Finding]:
+    """R0: every scale is finite and above zero."""
+    for node in model.graph:
+        if node.op_type in _QDQ and not all(np.isfinite(s) and s > 0 for s in scale_of(node)):
+            yield Finding(
+                "R0",
+                str(node.name),
+                f"a scale of {min(scale_of(node)):g}; a scale is finite and above zero",
+                "calibrate again; give a channel of zeros the scale 1",
+            )
+
+
+def all_inputs_quantized(model: ir.Model) -> Iterator[Finding]:
+    """R1: a weighted operator has Q/DQ on activation and weight, or on neither."""
+    for node in model.graph:
+        if not (is_weighted(node) or (node.op_type in ("Conv", "ConvTranspose") and len(node.inputs) > 1)):
+            continue
+        activation, weight = quantizer_of(node.inputs[0]), quantizer_of(node.inputs[1])
+        if activation is not None and weight is None:
+            yield Finding(
+                "R1", str(node.name), "its activation is quantised, its weight is not: it runs in float",
+                "quantise the weight per output channel, or take the pair off the activation",
+            )  # fmt: skip
+        if weight is not None and activation is None:
+            yield Finding(
+                "R1", str(node.name), "its weight is quantised, its activation is not: it runs in float",
+                "quantise the activation per tensor, or bake the weight's values in",
+            )  # fmt: skip
+
+
+def no_batch_norm(model: ir.Model) -> Iterator[Finding]:
+    """R3: batch normalisation is folded before scales are chosen."""
+    for node in model.graph:
+        if node.op_type == "BatchNormalization":
+            yield Finding(
+                "R3", str(node.name), "BatchNormalization between quantised layers blocks fusion",
+                "fold it into the convolution before calibrating (edgekit does when it loads a model)",
+            )  # fmt: skip
+
+
+def one_pair_a_tensor(model: ir.Model) -> Iterator[Finding]:
+    """R7: one Q a tensor, shared by its readers."""
+    for value in [*model.graph.inputs, *(v for node in model.graph for v in node.outputs)]:
+        quantizers = [node for node in value.consumers() if node.op_type == "QuantizeLinear"]
+        for extra in quantizers[1:]:
+            yield Finding(
+                "R7", str(extra.name), f"{value.name} is quantised {len(quantizers)} times",
+                f"let all readers share {quantizers[0].name}",
+            )  # fmt: skip
+
+
+def none_on_outputs(model: ir.Model) -> Iterator[Finding]:
+    """R11: the network's outputs are not quantised."""
+    for node in model.graph:
+        if node.op_type == "DequantizeLinear" and any(v.is_graph_output() for v in node.outputs):
+            yield Finding(
+                "R11", str(node.name), f"output {node.outputs[0].name} of the network is quantised",
+                "let the last layer write float",
+            )  # fmt: skip
+
+
+def none_after_pad(model: ir.Model) -> Iterator[Finding]:
+    """R11: nothing stands between Pad and Conv, which would then not be merged."""
+    for node in model.graph:
+        if node.op_type != "QuantizeLinear" or node.inputs[0] is None:
+            continue
+        maker = node.inputs[0].producer()
+        convs = [conv for dq in readers(node) for conv in readers(dq) if conv.op_type == "Conv"]
+        if maker is not None and maker.op_type == "Pad" and convs:
+            yield Finding(
+                "R11", str(node.name), f"Q/DQ between {maker.name} and {convs[0].name}: the padding is not merged",
+                "put the pair before the Pad, or the padding into the convolution's pads",
+            )  # fmt: skip
+
+
+def none_on_shapes(model: ir.Model) -> Iterator[Finding]:
+    """R11: sizes and indices are not quantised."""
+    for node in model.graph:
+        maker = node.inputs[0].producer() if node.op_type == "QuantizeLinear" and node.inputs[0] is not None else None
+        shaped = maker is not None and maker.op_type == "Cast" and maker.inputs[0] is not None
+        source = maker.inputs[0].producer() if shaped and maker is not None and maker.inputs[0] is not None else None
+        if source is not None and source.op_type in ("Shape", "Size", "NonZero", "ArgMax"):
+            yield Finding(
+                "R11", str(node.name), f"the {source.op_type} {source.name} is quantised",
+                "take the pair off; only activations and weights are quantised",
+            )  # fmt: skip
+
+
+def no_qdq_at_all(model: ir.Model) -> Iterator[Finding]:
+    """R12: boards without INT8 refuse a graph with Q/DQ."""
+    for node in model.graph:
+        if node.op_type in _QDQ and of_activation(node):
+            yield Finding(
+                "R12", str(node.name), "Q/DQ in a graph for boards without INT8, which refuse it",
+                "use the fp16 lowering: the quantised weights are baked in",
+            )  # fmt: skip
