@@ -118,6 +118,7 @@ def cast_for(layout: Layout, classes: Sequence[str]) -> Cast:
     paths = layout.roads + layout.streets + (layout.river,)
     travellers = _traffic(rng, layout) + _boats(rng, layout, len(paths) - 1)
     wanderers = _parked(rng, layout) + _people(rng, layout.parcels) + _gatherings(rng, layout)
+    wanderers += _racks(random_for(layout.seed, "racks"), layout)
     return Cast(paths, [t for t in travellers if t.kind in classes], [w for w in wanderers if w.kind in classes])
 
 
@@ -254,3 +255,19 @@ def _bicycle_row(rng: Random, inner: Rect, y_m: float) -> List[Wanderer]:
     lean = math.pi / 2.0 + rng.normal(0.0, 0.05)
     spots = [x0 + 1.3 * k for k in range(rng.randint(3, 9)) if rng.rand() < 0.8]
     return [_standing(rng, "bicycle", float(x), y_m, lean + rng.normal(0.0, 0.1)) for x in spots]
+
+
+def _racks(rng: Random, layout: Layout) -> List[Wanderer]:
+    """Rows of parked bicycles beside the pavements of the roads, none on a street."""
+    out = []
+    for road in layout.roads:
+        for start in np.arange(12.0, road.length - 20.0, 38.0):
+            side = rng.choice([-1.0, 1.0])
+            places = start + rng.uniform(0.0, 22.0) + 0.8 * np.arange(rng.randint(3, 12))
+            spots, headings = road.at(places, np.full(len(places), side * (road.half_width + 3.3)))
+            for (x, y), heading in zip(spots, headings):
+                clear = all(abs(y - np.interp(x, s.xy[:, 0], s.xy[:, 1])) > s.half_width + 4.0 for s in layout.streets)
+                if clear and rng.rand() < 0.85:
+                    turned = heading + side * math.pi / 2.0 + rng.normal(0.0, 0.1)
+                    out.append(_standing(rng, "bicycle", float(x), float(y), turned))
+    return out
