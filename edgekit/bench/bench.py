@@ -2,9 +2,10 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, Optional
 
+from edgekit.bench.flights import playable
 from edgekit.bench.layers import ProfileRows, profile_rows
 from edgekit.bench.measure import Progress, Runner, measure
 from edgekit.bench.memory import MemoryLog, forget_peak, read_memory_mb
@@ -16,7 +17,7 @@ from edgekit.runtime.detector import Detector, open_detector
 from edgekit.runtime.sources import Stream, open_source
 from edgekit.runtime.tracking import open_tracker
 
-DEFAULT_SOURCE = "synth://?seed=7&frames=150"
+DEFAULT_SOURCE = "synth://?seed=7&size=1280x720&frames=60"
 _PROFILE_FRAMES = 30
 
 
@@ -25,7 +26,8 @@ class BenchConfig:
     """How a bundle is measured.
 
     Attributes:
-        source: where frames come from, as for `edgekit run`; a file or a flight starts again when it ends.
+        source: where frames come from, as for `edgekit run`; what ends starts again. A rendered flight is written to a
+            video first, so that rendering is not timed.
         frames: how many are counted.
         seconds: stop after this time, if it comes first.
         warmup: frames before the first that counts.
@@ -79,11 +81,14 @@ def bench(
         SourceError: the source fails, or is empty.
         ConfigError: two bundles on a source that does not wait.
     """
+    bundles = [bundle] if vs is None else [bundle, vs]
+    for path in bundles:
+        open_bundle(path, verify=False)  # a wrong name is told before anything is rendered
     method = _method(config)
+    config = replace(config, source=playable(config.source, progress))
     forget_peak()
     memory = {"start": read_memory_mb().get("rss", 0.0)}
     log = MemoryLog()
-    bundles = [bundle] if vs is None else [bundle, vs]
     opened = [_open(path, config) for path in bundles]
     memory["loaded"] = read_memory_mb().get("rss", 0.0)
     try:

@@ -4,8 +4,10 @@ import re
 import pytest
 
 from edgekit.bench import BenchConfig, bench
+from edgekit.bench.flights import playable
 from edgekit.bench.report import render, write_report
 from edgekit.errors import BundleError, ConfigError, SourceError
+from edgekit.runtime.sources import open_source
 
 TINY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "tiny.ekb")
 FLIGHT = "synth://?seed=1&frames=8&size=128x96"
@@ -83,6 +85,24 @@ def test_names_are_escaped(alone):
     value = alone.to_json()
     value["artifact"] = dict(value["artifact"], name="<b>&", file="<i>.ekb")
     assert "<h1>&lt;b&gt;&amp;</h1>" in render(value)
+
+
+def test_a_flight_is_rendered_once_and_kept(tmp_path):
+    said = []
+    path = playable(FLIGHT, lambda *step: said.append(step), str(tmp_path))
+    assert said[-1] == (8, 8, "render")
+    with open_source(path) as stream:
+        assert [frame.image_hwc.shape for frame in stream] == [(96, 128, 3)] * 8
+    said.clear()
+    assert playable(FLIGHT, lambda *step: said.append(step), str(tmp_path)) == path
+    assert said == []
+    assert playable(FLIGHT + "&ir=1", None, str(tmp_path)) != path
+    assert playable("flight.mp4") == "flight.mp4"
+
+
+def test_a_flight_that_cannot_be_rendered():
+    with pytest.raises(SourceError, match="unknown key 'sed'"):
+        playable("synth://?sed=1")
 
 
 def test_a_path_is_not_told(tmp_path):
