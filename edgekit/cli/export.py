@@ -68,7 +68,7 @@ def export(
         quantize=quantizing, lowerings=tuple(names) or None, name=name, licence=licence, family=family, gate=gate
     )
     ready = plan_file.read_plan(plan, model) if plan else None
-    with model_file.as_onnx(model) as path, screen.progress("export") as progress:
+    with model_file.as_onnx(model) as path, screen.progress("calibrate") as progress:
         if target.endswith(".onnx"):
             names = names[:1] if half and not lowering else names
             if len(names) != 1:

@@ -153,16 +153,18 @@ def _lowering_table(lowerings: List[Dict[str, Any]]) -> Any:
 
 
 def _needs(requires: Dict[str, Any]) -> str:
-    return ", ".join(_need(key, value) for key, value in requires.items()) or "nothing"
+    """What a machine must have, without the builder's flags, which are the builder's business."""
+    told = {key: value for key, value in requires.items() if key != "flags"}
+    return ", ".join(_need(key, value) for key, value in told.items()) or "nothing"
 
 
 def _need(key: str, value: Any) -> str:
     if value is True:
         return key
-    return "{} {}".format(key, " ".join(value) if isinstance(value, (list, tuple)) else value)
+    return str(value) if key in ("arch", "cpu") else "{} {}".format(key, value)
 
 
-PARITY = ("parity", "codes off by one", "SNR dB", "float boxes found")
+PARITY = ("parity", "off by one", "SNR dB", "boxes kept")
 
 
 def parity_cells(parity: Optional[Dict[str, Any]]) -> Tuple[Any, ...]:

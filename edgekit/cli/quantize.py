@@ -41,7 +41,7 @@ def quantize(
     )
     target = output or os.path.splitext(model)[0] + ".plan.json"
     plan_file.check_folder(target)
-    with model_file.as_onnx(model) as path, screen.progress("quantize") as progress:
+    with model_file.as_onnx(model) as path, screen.progress("calibrate") as progress:
         quantized = _quantize(path, calib, chosen, family, progress)
     record = quantized.calibration
     calibration = {"method": method, "images": len(record.images), "sha256": list(record.images), "seed": record.seed}

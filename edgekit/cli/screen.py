@@ -95,7 +95,7 @@ class _Bars:
         if self._task is None or total != self._state[1] or done < self._state[0]:
             self._task = self._bars.add_task(self._what, total=max(total, 1))
         self._state = (done, total)
-        self._bars.update(self._task, completed=done, description=_short(text) or self._what)
+        self._bars.update(self._task, completed=done, description=_told(text, self._what))
 
 
 def _bars(console: Console) -> Any:
@@ -130,12 +130,12 @@ class Lines:
         self._state = (done, total)
         if fresh or done >= total or now - self._said_s >= _LINE_EVERY_S:
             self._said_s = now
-            print("{}: {}/{}".format(_short(text) or self._what, done, total), file=sys.stderr, flush=True)
+            print("{}: {}/{}".format(_told(text, self._what), done, total), file=sys.stderr, flush=True)
 
 
-def _short(text: str) -> str:
-    """A path is told by its last part."""
-    return text.rsplit("/", 1)[-1] if text.startswith(("/", "./", "../")) else text
+def _told(text: str, what: str) -> str:
+    """A path is not a step: the name of the work stands for it."""
+    return what if not text or text.startswith(("/", "./", "../")) else text
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str = "", left: int = 1) -> RenderableType:
