@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from edgekit.errors import ConfigError, DataError
+from edgekit.graph.bias import MODES, correct_bias
 from edgekit.graph.calibrate import METHODS
 from edgekit.graph.calibrate.images import CalibrationImages, choose_images, prepared
 from edgekit.graph.calibrate.stream import stream
+from edgekit.graph.equalize import equalize
 from edgekit.graph.families import Family, detect_family
 from edgekit.graph.plan import WEIGHT_CLIPS, PlanOptions, first_layers, last_layers, make_plan, weighted_layers
 from edgekit.graph.ranges import RangeTable, difference, graph_digest, load_table, make_table, save_table
@@ -39,7 +41,9 @@ class QuantizeOptions:
         float_layers: "auto" measures the stem and the head's last layers, "search" goes on to single layers (minutes);
             "none", "stem", "head" and "stem+head" do not measure.
         keep_float: names of layers that stay in float whatever is measured.
-        judge_images: pictures that "auto" and "search" measure on.
+        judge_images: pictures that "auto", "search" and the bias correction measure on.
+        equalize: hand range from layer to layer first (ReLU and LeakyReLU networks), see `equalize`.
+        bias_correction: "none", "weights" or "sequential", see `bias`.
         ranges: folder of range tables to reuse and to write, or None.
         threads: of onnxruntime, 0 for its own choice.
     """
@@ -51,6 +55,8 @@ class QuantizeOptions:
     float_layers: str = "auto"
     keep_float: tuple[str, ...] = ()
     judge_images: int = 12
+    equalize: bool = False
+    bias_correction: str = "none"
     ranges: str | None = None
     threads: int = 0
 
@@ -59,6 +65,7 @@ class QuantizeOptions:
             ("method", self.method, tuple(METHODS)),
             ("weight_clip", self.weight_clip, WEIGHT_CLIPS),
             ("float_layers", self.float_layers, FLOAT_LAYERS),
+            ("bias_correction", self.bias_correction, MODES),
         ):
             if value not in known:
                 raise ConfigError(f"unknown {name} {value!r}, expected one of {', '.join(known)}")
@@ -131,6 +138,9 @@ def quantize_model(
     family = family or detect_family(model)
     chosen = choose_images(images, options.images, options.seed) if isinstance(images, str) else images
     _check_layers(model, options.keep_float)
+    if options.equalize:
+        model = model.clone()
+        _logger.info("equalised %d pairs of layers", len(equalize(model)))
     table, record = _ranges(model, family, chosen, options, progress, name)
     ranges = table.ranges[options.method]
 
@@ -147,7 +157,12 @@ def quantize_model(
         single = options.float_layers == "search"
         choice = choose_float_layers(model, plan_with, judge, single_layers=single, progress=progress)
         keep = choice.keep_float
-    return Quantized(model, plan_with(keep), family, record, choice)
+    plan = plan_with(keep)
+    if options.bias_correction != "none":
+        few = spaced(chosen.images, options.judge_images)
+        inputs = [x for _, x in prepared(few, family.preprocess)]
+        model = correct_bias(model, plan, inputs, options.bias_correction, options.threads, progress)
+    return Quantized(model, plan, family, record, choice)
 
 
 def spaced(items: Sequence[str], count: int) -> list[str]:

@@ -1,8 +1,9 @@
 """Which layers must stay in float: measured, not guessed.
 
 The measure is the `agreement` of the quantised network's detections with the float network's on a few calibration
-pictures, with the arithmetic of the canonical Q/DQ graph. Groups come first (the stem, the head's last layers), single
-layers after, and only while they pay.
+pictures, with the arithmetic of the canonical Q/DQ graph, in the worse of the two placements: a plan serves every
+target, and one that keeps the start of the network in float by itself must not hide what the others do to it. Groups
+come first (the stem, the head's last layers), single layers after, and only while they pay.
 """
 
 import logging
@@ -16,6 +17,7 @@ from edgekit.detections import Detections
 from edgekit.graph.agreement import agreement
 from edgekit.graph.families import Family
 from edgekit.graph.insert import insert_qdq
+from edgekit.graph.placement import PLACEMENTS
 from edgekit.graph.plan import first_layers, last_layers, weighted_layers
 from edgekit.graph.runner import Runner
 from edgekit.precision import QuantPlan
@@ -78,8 +80,12 @@ class Judge:
         self._reference = self._detections(Runner(model, None, threads))
 
     def score(self, plan: QuantPlan, model: ir.Model | None = None) -> float:
-        """Agreement of `plan` (of `model`'s weights where given) with the float network."""
-        lowered = insert_qdq(model or self._model, plan, "every-tensor")
+        """Agreement of `plan` (of `model`'s weights where given) with the float network, in its worst placement."""
+        return min(self.score_in(placement, plan, model) for placement in PLACEMENTS)
+
+    def score_in(self, placement: str, plan: QuantPlan, model: ir.Model | None = None) -> float:
+        """The same in one placement, "trt" or "every-tensor"."""
+        lowered = insert_qdq(model or self._model, plan, placement)
         return agreement(self._reference, self._detections(Runner(lowered, None, self._threads, integers=False)))
 
     def _detections(self, runner: Runner) -> list[Detections]:
@@ -92,7 +98,7 @@ def choose_float_layers(
     model: ir.Model,
     plan_with: Callable[[dict[str, str]], QuantPlan],
     judge: Judge,
-    least_gain: float = 0.01,
+    least_gain: float = 0.03,
     target: float = 0.9,
     single_layers: bool = True,
     progress: Progress | None = None,

@@ -86,6 +86,16 @@ def test_a_range_table_is_written_and_reused(folder, tmp_path, caplog):
     assert "made from 6 images, 3 of them among the 3 given; calibrating again" in caplog.text
 
 
+def test_adjusted_weights_come_back_with_the_plan(folder):
+    model = load_canonical(tiny.yolox())
+    before = model_bytes(model)
+    options = QuantizeOptions(float_layers="stem", bias_correction="weights", equalize=True, threads=1)
+    done = quantize_model(model, folder, options)
+    assert model_bytes(model) == before
+    assert model_bytes(done.model) != before
+    assert [node.name for node in done.model.graph] == [node.name for node in model.graph]
+
+
 def test_bad_folders_and_options(tmp_path):
     model = load_canonical(tiny.yolox())
     with pytest.raises(DataError, match="no images"):
