@@ -2,6 +2,8 @@ import os
 
 import pytest
 
+import tests  # noqa: F401  pytest 7.0 on Python 3.6 finds the package only once it is imported
+
 
 def _reference_folder():
     named = os.environ.get("EDGEKIT_REFERENCE_DATA")
