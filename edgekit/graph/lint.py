@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
 import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
 
 from edgekit.bundle import Bundle
 from edgekit.errors import ConfigError
@@ -23,7 +24,7 @@ Rule = Callable[[ir.Model], Iterator[Finding]]
 _ANY: tuple[Rule, ...] = (
     lint_any.axis_needs_opset_13,
     lint_any.scales_are_positive,
-    lint_any.all_inputs_quantized,
+    lint_any.weights_with_activations,
     lint_any.no_batch_norm,
     lint_any.one_pair_a_tensor,
     lint_any.none_on_outputs,
@@ -34,6 +35,7 @@ _TRT: tuple[Rule, ...] = (
     *_ANY,
     lint_trt.only_qdq,
     lint_trt.zero_point_is_zero,
+    lint_trt.activations_with_weights,
     lint_trt.nothing_after_weighted,
     lint_trt.residual_operand,
     lint_trt.concat_scales,
@@ -77,7 +79,9 @@ def lint(model: ir.Model, target: str) -> list[Finding]:
         close = difflib.get_close_matches(target, list(TARGETS), n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ConfigError(f"there is no target {target!r} to check for; {hint}known: {', '.join(TARGETS)}")
-    return [finding for rule in TARGETS[target] for finding in rule(model)]
+    typed = model.clone()
+    ShapeInferencePass()(typed)
+    return [finding for rule in TARGETS[target] for finding in rule(typed)]
 
 
 def lint_bundle(bundle: Bundle, lowerings: Sequence[str] | None = None) -> dict[str, list[dict[str, str]]]:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.graph.findings import Finding, of_activation, quantizer_of, readers, scale_of
-from edgekit.graph.operators import is_weighted
+from edgekit.graph.operators import WEIGHTED
 
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
 
@@ -36,18 +36,12 @@ def scales_are_positive(model: ir.Model) -> Iterator[Finding]:
             )
 
 
-def all_inputs_quantized(model: ir.Model) -> Iterator[Finding]:
-    """R1: a weighted operator has Q/DQ on activation and weight, or on neither."""
+def weights_with_activations(model: ir.Model) -> Iterator[Finding]:
+    """R1: a weighted operator whose weight has Q/DQ has them on its activation too."""
     for node in model.graph:
-        if not (is_weighted(node) or (node.op_type in ("Conv", "ConvTranspose") and len(node.inputs) > 1)):
+        if len(node.inputs) < 2 or node.op_type not in WEIGHTED:
             continue
-        activation, weight = quantizer_of(node.inputs[0]), quantizer_of(node.inputs[1])
-        if activation is not None and weight is None:
-            yield Finding(
-                "R1", str(node.name), "its activation is quantised, its weight is not: it runs in float",
-                "quantise the weight per output channel, or take the pair off the activation",
-            )  # fmt: skip
-        if weight is not None and activation is None:
+        if quantizer_of(node.inputs[1]) is not None and quantizer_of(node.inputs[0]) is None:
             yield Finding(
                 "R1", str(node.name), "its weight is quantised, its activation is not: it runs in float",
                 "quantise the activation per tensor, or bake the weight's values in",

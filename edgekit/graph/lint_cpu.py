@@ -73,7 +73,8 @@ def whole_elementwise(model: ir.Model) -> Iterator[Finding]:
 def int32_bias(model: ir.Model) -> Iterator[Finding]:
     """O5: the bias of a fused convolution is int32 at input scale times weight scale."""
     for node in model.graph:
-        if node.op_type != "Conv" or not reads_quantized(node, 0) or len(node.inputs) < 3 or node.inputs[2] is None:
+        quantized = reads_quantized(node, 0) and reads_quantized(node, 1)
+        if node.op_type != "Conv" or not quantized or len(node.inputs) < 3 or node.inputs[2] is None:
             continue
         dq = quantizer_of(node.inputs[2])
         codes = constant_value(dq.inputs[0]) if dq is not None else None

@@ -36,8 +36,18 @@ def zero_point_is_zero(model: ir.Model) -> Iterator[Finding]:
         zero = zero_point_of(node)
         if np.any(zero != 0) or zero.dtype != np.int8:
             yield Finding(
-                "R0", str(node.name), f"zero point {int(zero.reshape(-1)[0])} of type {zero.dtype}; TensorRT takes int8, 0",
+                "R0", str(node.name), f"zero point {int(zero.reshape(-1)[0])} of type {zero.dtype}; TensorRT: int8, 0",
                 "calibrate symmetrically to int8 (the trt8 and trt10 lowerings are)",
+            )  # fmt: skip
+
+
+def activations_with_weights(model: ir.Model) -> Iterator[Finding]:
+    """R1: a weighted operator whose activation has Q/DQ has them on its weight too."""
+    for node in model.graph:
+        if is_weighted(node) and reads_quantized(node, 0):
+            yield Finding(
+                "R1", str(node.name), "its activation is quantised, its weight is not: it runs in float",
+                "quantise the weight per output channel, or take the pair off the activation",
             )  # fmt: skip
 
 

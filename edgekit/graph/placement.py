@@ -59,8 +59,8 @@ def place_trt(graph: ir.Graph, plan: QuantPlan) -> Placement:
 def place_every_tensor(graph: ir.Graph, plan: QuantPlan) -> Placement:
     """Every input and output of the operators that run on integers.
 
-    An operator without weights is one of them when an integer operator feeds it and an integer convolution reads its
-    result: what comes before the first and after the last integer convolution stays in float.
+    An operator without weights is one of them when an integer operator feeds it and a weighted one comes after it: what
+    stands before the first integer convolution, and behind the last convolution of all, stays in float.
     """
     grids = shared_grids(graph, plan)
     specs = grids.specs
@@ -74,7 +74,7 @@ def place_every_tensor(graph: ir.Graph, plan: QuantPlan) -> Placement:
         for index, value in enumerate(node.inputs):
             if value in tensor_inputs(node) and node.op_type not in CLAMPS:
                 _add_use(uses, specs, node, index)
-        for value in _written(node):
+        for value in _written(node, integer):
             for use in value.uses():
                 _add_use(uses, specs, use.node, use.idx)
     return Placement(grids, uses, tuple(str(n.name) for n in layers), kept)
@@ -170,11 +170,11 @@ def _strided(node: ir.Node) -> bool:
 
 def _integer_nodes(graph: ir.Graph, layers: set[ir.Node], specs: dict[str, QuantSpec]) -> list[ir.Node]:
     """The layers, and the operators between them that have integer kernels, in the graph's order."""
-    wanted: set[ir.Node] = set()
+    wanted = {node for node in graph if is_weighted(node)}
     for node in reversed(list(graph)):
         readers = {use.node for output in node.outputs for use in output.uses()}
         capable = has_integer_kernel(node) or node.op_type in CLAMPS
-        if capable and (readers & (layers | wanted)) and not any(v.is_graph_output() for v in node.outputs):
+        if capable and readers & wanted and not any(v.is_graph_output() for v in node.outputs):
             wanted.add(node)
     integer: dict[ir.Node, None] = {}
     for node in graph:
@@ -183,7 +183,7 @@ def _integer_nodes(graph: ir.Graph, layers: set[ir.Node], specs: dict[str, Quant
         fed = any(source in integer for source in sources)
         if node.op_type in CLAMPS:  # absorbed by the saturation of an integer operator, or left alone
             fed = any(source in integer and clamp_after(source) is node for source in sources if source is not None)
-        if node in layers or (node in wanted and fed and covered):
+        if node in layers or (node in wanted and not is_weighted(node) and fed and covered):
             integer[node] = None
     return list(integer)
 
@@ -193,6 +193,6 @@ def _has_float_constant(node: ir.Node) -> bool:
     return node.op_type in ("Add", "Mul", "Concat") and any(v is None or v.const_value is not None for v in node.inputs)
 
 
-def _written(node: ir.Node) -> list[ir.Value]:
-    """The outputs of an integer `node` that get Q/DQ: not those that a clamp reads first."""
-    return [] if clamp_after(node) is not None else [v for v in node.outputs if not v.is_graph_output()]
+def _written(node: ir.Node, integer: list[ir.Node]) -> list[ir.Value]:
+    """The outputs of an integer `node` that get Q/DQ: not those that an integer clamp reads first."""
+    return [] if clamp_after(node) in integer else [v for v in node.outputs if not v.is_graph_output()]

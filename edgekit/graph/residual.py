@@ -39,7 +39,9 @@ def node_depths(graph: ir.Graph) -> dict[ir.Node, int]:
 
 def _is_conv_branch(value: ir.Value | None) -> bool:
     node = value.producer() if value is not None else None
-    return node is not None and is_weighted(node) and len(node.outputs[0].uses()) == 1
+    if node is None or len(node.outputs[0].uses()) != 1:
+        return False
+    return is_weighted(node) or node.op_type in ("Conv", "ConvTranspose")  # of which the weight may come from a DQ
 
 
 def _producer(value: ir.Value | None) -> ir.Node:

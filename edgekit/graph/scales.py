@@ -79,8 +79,8 @@ class _Groups:
         if any(v is None or v.name not in self._parent for v in values):
             return float("inf")
         roots = {self._root(str(v.name)) for v in values if v is not None}
-        scales = [self._plan[name].scale[0] for name in self._parent if self._root(name) in roots]
-        return max(scales) / min(scales)
+        largest = [max(self._plan[n].scale[0] for n in self._parent if self._root(n) == root) for root in roots]
+        return max(largest) / min(largest)
 
     def grids(self) -> Grids:
         group = {name: self._root(name) for name in self._plan}

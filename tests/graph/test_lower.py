@@ -1,0 +1,178 @@
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from edgekit.bundle import LoweredGraph, open_bundle, write_bundle
+from edgekit.errors import ConfigError, ModelError
+from edgekit.graph.external import SMALLEST_EXTERNAL, whole, with_external_data
+from edgekit.graph.half import to_half
+from edgekit.graph.lint import lint
+from edgekit.graph.load import load_canonical
+from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, check_lowering, lower
+from edgekit.graph.runner import Runner
+from edgekit.graph.sources import stored_tensors
+from edgekit.metrics.arrays import snr_db
+from edgekit.precision import narrow_codes
+from tests.graph import small, tiny
+
+NETS = {"silu": small.silu_net, "relu": small.relu_net, "concat": small.concat_net}
+INT8 = [name for name in LOWERINGS if name not in FLOAT_LOWERINGS]
+
+
+@pytest.fixture(scope="module", params=list(NETS))
+def network(request):
+    model = small.canonical(NETS[request.param]())
+    return model, small.plan_of(model, keep=["stem_node"])
+
+
+@pytest.mark.parametrize("name", list(LOWERINGS))
+def test_every_lowering_is_valid_repeatable_and_breaks_no_rule(network, name):
+    model, plan = network
+    lowered = lower(name, model, plan)
+    data = whole(lowered.model)
+    assert data == whole(lower(name, model, plan).model)
+    proto = onnx.load_from_string(data)
+    onnx.checker.check_model(proto, full_check=True)
+    expected = (19, 9) if name == "trt10" else (13, 8)
+    assert (lowered.opset, proto.ir_version) == expected
+    assert lowered.name == name
+    assert lint(lowered.model, name) == []
+
+
+@pytest.mark.parametrize("name", list(LOWERINGS))
+def test_inputs_and_outputs_keep_names_shapes_and_float32(network, name):
+    model, plan = network
+    lowered = lower(name, model, plan).model
+    for old, new in zip(
+        [*model.graph.inputs, *model.graph.outputs], [*lowered.graph.inputs, *lowered.graph.outputs], strict=True
+    ):
+        assert (old.name, old.shape, old.dtype) == (new.name, new.shape, new.dtype)
+
+
+@pytest.mark.parametrize("name", list(LOWERINGS))
+def test_every_lowering_is_near_the_float_network(network, name):
+    model, plan = network
+    optimised = name.startswith("ort-x86")
+    x = small.inputs(model)[0]
+    reference = Runner(model).run(x)[0]
+    value = Runner(lower(name, model, plan).model, optimised=optimised).run(x)[0]
+    assert snr_db(reference, value) > {"fp32": 35, "fp16": 35, "ort-x86-narrow": 22}.get(name, 25)
+
+
+def test_zero_points_and_types_by_lowering(network):
+    model, plan = network
+    for name, dtype in (("trt8", np.int8), ("trt10", np.int8), ("ort-x86", np.uint8), ("ort-arm", np.int8)):
+        graph = lower(name, model, plan).model.graph
+        zeros = [
+            v.const_value.numpy()
+            for n, v in graph.initializers.items()
+            if n.endswith("_zero_point") and "bias" not in n
+        ]
+        assert zeros
+        assert {z.dtype for z in zeros} == {np.dtype(dtype)}
+        if name.startswith("trt"):
+            assert {int(z) for z in zeros} == {0}
+
+
+def test_arm_and_x86_are_the_same_numbers(network):
+    """Every code 128 less, every optimisation off: the same bits."""
+    model, plan = network
+    runs = [Runner(lower(name, model, plan).model, optimised=False) for name in ("ort-x86", "ort-arm")]
+    for x in small.inputs(model):
+        np.testing.assert_array_equal(*[runner.run(x)[0] for runner in runs])
+
+
+def test_narrow_weights_have_seven_bits(network):
+    model, plan = network
+    wide = lower("ort-x86", model, plan).model.graph.initializers
+    narrow = lower("ort-x86-narrow", model, plan).model.graph.initializers
+    names = [n for n in wide if n.endswith(".codes")]
+    assert names
+    for name in names:
+        codes, scale = narrow[name].const_value.numpy(), narrow[name[:-5] + "scale"].const_value.numpy()
+        np.testing.assert_array_equal(codes, narrow_codes(wide[name].const_value.numpy()))
+        assert np.abs(codes).max() <= 63
+        np.testing.assert_allclose(scale, wide[name[:-5] + "scale"].const_value.numpy() * 127 / 63, rtol=1e-6)
+
+
+def test_float16_is_written_into_the_graph():
+    model = load_canonical(tiny.yolox())
+    for name in ("fp16", "trt10"):
+        graph = lower(name, model, small.plan_of(model)).model.graph
+        floats = [v for n in graph for v in n.outputs if v.dtype == ir.DataType.FLOAT]
+        assert [v.name for v in floats] == ["output"]
+        assert [n.op_type for n in graph].count("Cast") == 2
+
+
+def test_sizes_of_a_resize_stay_float32():
+    model = small.canonical(small.concat_net())
+    graph = lower("fp16", model, small.plan_of(model)).model.graph
+    assert graph.initializers["scales"].dtype == ir.DataType.FLOAT
+    assert graph.initializers["left_b"].dtype == ir.DataType.FLOAT16
+
+
+def test_a_weight_beyond_float16_is_an_error():
+    net = small.silu_net()
+    net.constants[0].CopyFrom(onnx.numpy_helper.from_array(np.full((32, 3, 3, 3), 1e5, np.float32), "stem_w"))
+    model = small.canonical(net)
+    with pytest.raises(ModelError, match="stem_w holds 100000, more than float16's 65504"):
+        lower("fp16", model, None)
+
+
+def test_to_half_twice_changes_nothing():
+    model = load_canonical(tiny.yolox()).clone()
+    to_half(model)
+    before = whole(model)
+    to_half(model)
+    assert whole(model) == before
+
+
+def test_reductions_take_their_axes_as_an_input_at_opset_19():
+    net = small.relu_net()
+    net.op("ReduceMax", ["last"], "largest", axes=[2, 3])
+    net.op("ReduceSum", ["last"], "sum")
+    model = small.canonical(net, ["largest", "sum"])
+    lowered = lower("trt10", model, small.plan_of(model)).model
+    onnx.checker.check_model(onnx.load_from_string(whole(lowered)), full_check=True)
+    x = small.inputs(model)[0]
+    reference, value = Runner(model).run(x)[0], Runner(lowered, optimised=False).run(x)[0]
+    assert snr_db(reference, value) > 25
+
+
+def test_unknown_names_are_suggested_and_int8_needs_a_plan():
+    with pytest.raises(ConfigError, match="no lowering 'ort-x68'; did you mean 'ort-x86'"):
+        check_lowering("ort-x68", True)
+    with pytest.raises(ConfigError, match="'trt8' is INT8 and this network is not quantised; export with --int8"):
+        lower("trt8", small.canonical(small.silu_net()), None)
+    assert lower("fp32", small.canonical(small.silu_net()), None).placement is None
+
+
+@pytest.mark.parametrize("name", list(LOWERINGS))
+def test_a_materialised_graph_is_the_lowered_one(network, name, tmp_path):
+    """Through the bundle: codes stored once, each lowering's initializers derived from them."""
+    model, plan = network
+    lowered = lower(name, model, plan)
+    data, references = with_external_data(lowered.model)
+    stored = stored_tensors(model, plan)
+    path = tmp_path / "x.ekb"
+    manifest = {"model": {"name": "x", "classes": []}, "preprocess": {}, "decode": {}}
+    graph = LoweredGraph(data, references, lowered.opset)
+    tensors = [stored[tensor] for tensor in dict(references)]
+    write_bundle(path, manifest=manifest, tensors=tensors, lowerings={name: graph})
+    back = onnx.load(open_bundle(path).materialise(name, str(tmp_path)))
+    expected = onnx.load_from_string(whole(lowered.model))
+    assert [n.SerializeToString() for n in back.graph.node] == [n.SerializeToString() for n in expected.graph.node]
+    for one, two in zip(back.graph.initializer, expected.graph.initializer, strict=True):
+        assert one.name == two.name
+        np.testing.assert_array_equal(onnx.numpy_helper.to_array(one), onnx.numpy_helper.to_array(two))
+    assert len(references) >= 3
+    assert all(stored[tensor].values.size >= SMALLEST_EXTERNAL for tensor, _ in references)
+
+
+@pytest.mark.parametrize("name", INT8)
+def test_all_int8_lowerings_refer_to_the_same_codes(network, name):
+    model, plan = network
+    _, references = with_external_data(lower(name, model, plan).model)
+    used = {tensor for tensor, encoding in references if tensor.endswith(".weight")}
+    assert used == {f"{layer}.weight" for layer in plan.weights}

@@ -1,0 +1,97 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgekit.errors import GateError
+from edgekit.graph import placement
+from edgekit.graph.code_parity import compare_codes
+from edgekit.graph.families import detect_family
+from edgekit.graph.insert import CANONICAL, insert_qdq
+from edgekit.graph.load import load_canonical
+from edgekit.graph.lower import LOWERINGS, lower, ort_x86
+from edgekit.graph.parity import ParityCheck
+from tests.graph import small, tiny
+
+
+@pytest.fixture(scope="module")
+def detector():
+    model = load_canonical(tiny.yolox())
+    return model, small.plan_of(model), detect_family(model), small.inputs(model, 3)
+
+
+@pytest.mark.parametrize("name", list(LOWERINGS))
+def test_every_lowering_of_a_detector_passes(detector, name):
+    model, plan, family, inputs = detector
+    parity = ParityCheck(model, model, plan, family, inputs).check(lower(name, model, plan))
+    parity.gate()
+    value = parity.to_json()
+    assert value["passed"] is True
+    assert value["drift"]["images"] == 3
+    assert (value["codes"] is None) == (name in ("fp32", "fp16"))
+    if value["codes"] is not None and value["codes"]["tensors"]:
+        assert value["codes"]["max_difference"] <= 1
+
+
+def test_trt8_is_the_twin_itself(detector):
+    model, plan, family, inputs = detector
+    parity = ParityCheck(model, model, plan, family, inputs).check(lower("trt8", model, plan))
+    assert parity.codes.max_difference == 0
+    assert parity.twin.snr_db is None
+
+
+def test_fused_kernels_compute_the_canonical_codes(monkeypatch):
+    """onnxruntime's QLinear operators against the oracle's arithmetic, layer by layer."""
+    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned: {})
+    model = small.canonical(small.silu_net())
+    plan = small.plan_of(model)
+    twin = insert_qdq(model, plan, "every-tensor", replace(ort_x86.STYLE, activations="int8", bias="float32"))
+    found = compare_codes(lower("ort-x86", model, plan).model, twin, small.inputs(model), optimised=True)
+    assert found.tensors == 7  # the image, and conv, sigmoid, product of two layers
+    assert found.max_difference <= 1
+    assert found.differing < 0.005
+
+
+@pytest.mark.parametrize(
+    ("initializer", "change", "message"),
+    [
+        ("mix_node.codes", lambda a: np.roll(a, 1, axis=0), "steps off, allowed 1"),
+        ("stem_silu_scale", lambda a: a * np.float32(1.1), "of the codes are off"),
+        ("last_b", lambda a: a + np.float32(50), "outputs are .* dB from those of the same codes"),
+    ],
+)
+def test_a_wrong_graph_is_caught(initializer, change, message):
+    model = small.canonical(small.silu_net())
+    plan = small.plan_of(model)
+    family = detect_family(load_canonical(tiny.yolox()))
+    lowered = lower("trt8" if initializer == "last_b" else "trt10", model, plan)
+    if initializer == "mix_node.codes" or initializer.endswith("_scale"):
+        lowered = replace(lower("trt8", model, plan), model=insert_qdq(model, plan, "trt"))
+    value = lowered.model.graph.initializers[initializer]
+    array = value.const_value.numpy()
+    value.const_value = small.ir.tensor(change(array).astype(array.dtype), name=initializer)
+
+    class Raw(ParityCheck):
+        """Without boxes: these networks are no detectors."""
+
+        def run(self, model, optimised=True):
+            from edgekit.detections import Detections
+            from edgekit.graph.parity import Outputs
+            from edgekit.graph.runner import Runner
+
+            raw = [Runner(model, optimised=optimised).run(x) for x in self._inputs]
+            return Outputs(raw, [Detections.empty() for _ in raw])
+
+    parity = Raw(model, model, plan, family, small.inputs(model)).check(lowered)
+    with pytest.raises(GateError, match=message):
+        parity.gate()
+    assert parity.to_json()["passed"] is False
+
+
+def test_the_canonical_graph_against_itself_is_perfect():
+    model = small.canonical(small.concat_net())
+    plan = small.plan_of(model)
+    graph = insert_qdq(model, plan, "trt", CANONICAL)
+    found = compare_codes(graph, graph, small.inputs(model), optimised=False)
+    assert (found.max_difference, found.differing, found.output_snr_db) == (0, 0.0, None)
+    assert found.to_json()["worst_differing"] == 0.0
