@@ -50,7 +50,11 @@ def _gate_lint(lint: Dict[str, Any]) -> None:
     found = [(name, rows[0]) for name, rows in lint["lowerings"].items() if rows]
     if found:
         name, first = found[0]
-        raise GateError("{}: node {} breaks rule {}: {}".format(name, first["node"], first["rule"], first["cure"]))
+        raise GateError(
+            "{}: node {} breaks rule {}: {}; {}".format(
+                name, first["node"], first["rule"], first["message"], first["cure"]
+            )
+        )
 
 
 def _draw(value: Dict[str, Any]) -> Any:

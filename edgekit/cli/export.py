@@ -35,6 +35,8 @@ def export(
     seed: int = options.SEED,
     float_layers: str = options.FLOAT_LAYERS,
     keep_float: Optional[List[str]] = options.KEEP_FLOAT,
+    equalize: bool = options.EQUALIZE,
+    bias_correction: bool = options.BIAS_CORRECTION,
     ranges: Optional[str] = options.RANGES,
     family: Optional[str] = options.FAMILY,
     name: Optional[str] = typer.Option(None, "--name", metavar="TEXT", help="The model's name; default: the file's."),
@@ -62,6 +64,8 @@ def export(
         seed=seed,
         float_layers=float_layers,
         keep_float=tuple(keep_float or ()),
+        equalize=equalize,
+        bias_correction="weights" if bias_correction else "none",
         ranges=ranges,
     )
     chosen = ExportOptions(

@@ -98,8 +98,10 @@ def _head_line(decode: Dict[str, Any]) -> str:
 def _calibration_line(calibration: Any) -> str:
     if calibration is None:
         return "none (float weights)"
-    return "{}, {} images, seed {}, digest {}".format(
-        calibration.get("method"), calibration.get("images"), calibration.get("seed"), calibration["digest"]
+    seed = calibration.get("seed", -1)
+    chosen = "" if seed == -1 else " chosen by seed {}".format(seed)
+    return "{}, {} images{}, digest {}".format(
+        calibration.get("method"), calibration.get("images"), chosen, calibration["digest"]
     )
 
 

@@ -21,6 +21,8 @@ def quantize(
     seed: int = options.SEED,
     float_layers: str = options.FLOAT_LAYERS,
     keep_float: Optional[List[str]] = options.KEEP_FLOAT,
+    equalize: bool = options.EQUALIZE,
+    bias_correction: bool = options.BIAS_CORRECTION,
     sensitivity: bool = typer.Option(False, "--sensitivity", help="Measure and list what each layer costs (minutes)."),
     ranges: Optional[str] = options.RANGES,
     family: Optional[str] = options.FAMILY,
@@ -37,6 +39,8 @@ def quantize(
         seed=seed,
         float_layers="search" if sensitivity else float_layers,
         keep_float=tuple(keep_float or ()),
+        equalize=equalize,
+        bias_correction="weights" if bias_correction else "none",
         ranges=ranges,
     )
     target = output or os.path.splitext(model)[0] + ".plan.json"
@@ -45,22 +49,37 @@ def quantize(
         quantized = _quantize(path, calib, chosen, family, progress)
     record = quantized.calibration
     calibration = {"method": method, "images": len(record.images), "sha256": list(record.images), "seed": record.seed}
-    plan_file.write_plan(target, model, quantized.plan, calibration)
-    value = _value(model, target, quantized)
+    planned = _write_adjusted(target, quantized) if equalize or bias_correction else model
+    plan_file.write_plan(target, planned, quantized.plan, calibration)
+    value = _value(planned, target, quantized)
     screen.show(value, lambda: _draw(value, calib, sensitivity), as_json)
 
 
 def _quantize(path: str, calib: str, chosen: Any, family: Optional[str], progress: Any) -> Any:
     """An `edgekit.graph.quantize.Quantized` of an ONNX file."""
     from edgekit.graph.families import detect_family
-    from edgekit.graph.fold_focus import fold_focus
     from edgekit.graph.load import load_canonical
     from edgekit.graph.quantize import quantize_model
+    from edgekit.graph.tidy import tidy
 
     graph = load_canonical(path)
-    fold_focus(graph)
+    tidy(graph)
     name = os.path.splitext(os.path.basename(path))[0]
     return quantize_model(graph, calib, chosen, progress, detect_family(graph, family), name)
+
+
+def _write_adjusted(target: str, quantized: Any) -> str:
+    """Write the network whose weights were changed, which is the one that the plan speaks about; its path."""
+    from edgekit.files import atomic_write
+    from edgekit.graph.external import whole
+    from edgekit.graph.families import metadata_of
+
+    stem = target[: -len(".plan.json")] if target.endswith(".plan.json") else os.path.splitext(target)[0]
+    path = stem + ".adjusted.onnx"
+    quantized.model.metadata_props.update(metadata_of(quantized.family))
+    with atomic_write(path) as stream:
+        stream.write(whole(quantized.model))
+    return path
 
 
 def _value(model: str, target: str, quantized: Any) -> Dict[str, Any]:

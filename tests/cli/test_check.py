@@ -78,3 +78,36 @@ def test_a_wrong_hash(edgekit, float_bundle, tmp_path):
     done = edgekit("check", path)
     assert done.status == 2
     assert "graphs/fp32.onnx does not match its hash" in done.err and done.err.count("\n") == 1
+
+
+def test_signed_integers_for_x86_break_a_rule(edgekit, tiny_model, pictures, tmp_path):
+    """The ARM graph under the name of the x86 one: hashes are right, the linter is not content."""
+    onnx = pytest.importorskip("onnx")
+    from edgekit.bundle import LoweredGraph, write_bundle
+
+    plain = str(tmp_path / "arm.onnx")
+    done = edgekit(
+        "export", tiny_model, "--int8", "--calib", pictures[0], "--lowering", "ort-arm", "--float-layers", "none",
+        "-o", plain,
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    manifest = dict(_manifest_of(write_float_bundle(str(tmp_path / "f.ekb"), tiny_model)))
+    graphs = {"fp32": LoweredGraph(_bytes(tiny_model), [], 13), "ort-x86": LoweredGraph(_bytes(plain), [], 13)}
+    path = str(tmp_path / "mixed.ekb")
+    write_bundle(path, manifest=manifest, tensors=[], lowerings=graphs)
+    done = edgekit("check", path, "--lowering", "fp32", "--json")
+    assert done.status == 3
+    assert done.json["lint"]["lowerings"]["ort-x86"] and not done.json["lint"]["lowerings"]["fp32"]
+    assert done.err.splitlines()[-1].startswith("error: ort-x86: node ")
+    assert onnx.load(plain).graph.node
+
+
+def _manifest_of(path):
+    from edgekit.bundle import open_bundle
+
+    return open_bundle(path).manifest
+
+
+def _bytes(path):
+    with open(path, "rb") as stream:
+        return stream.read()

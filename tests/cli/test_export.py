@@ -81,6 +81,19 @@ def test_quantize_then_export_its_plan(edgekit, tiny_model, pictures, tmp_path):
     assert done.json["calibration"]["method"] == "minmax" and done.json["weight_bits"] == 8
 
 
+def test_adjusted_weights_are_written_beside_the_plan(edgekit, tiny_model, pictures, tmp_path):
+    plan, path = tmp_path / "a.plan.json", tmp_path / "a.ekb"
+    arguments = ["--equalize", "--float-layers", "none", "-o", plan, "--json"]
+    done = edgekit("quantize", tiny_model, "--calib", pictures[0], *arguments)
+    assert done.status == 0, done.err
+    assert done.json["model"] == str(tmp_path / "a.adjusted.onnx")
+    done = edgekit("export", done.json["model"], "--plan", plan, "--pictures", pictures[0], "-o", path, "--json")
+    assert done.status == 0, done.err
+    assert done.json["quantized_layers"] == 3
+    done = edgekit("val", path, "--images", pictures[0], "--annotations", pictures[1], "--json")
+    assert done.json["AP50"] > 0.95
+
+
 def test_a_plan_is_for_its_own_model(edgekit, tiny_model, pictures, tmp_path):
     plan, other = tmp_path / "plan.json", tmp_path / "other.onnx"
     assert edgekit("quantize", tiny_model, "--calib", pictures[0], "-o", plan, "--float-layers", "none").status == 0

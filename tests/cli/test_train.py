@@ -55,6 +55,17 @@ def test_train_prints_the_checkpoint_and_its_scores(edgekit, pictures, tmp_path)
     assert done.json["scores"]["AP"] >= 0
     again = edgekit("train", path)
     assert again.status == 2 and "holds a run already" in again.err
+    _check_export(edgekit, done.json, pictures, tmp_path / "trained.ekb")
+
+
+def _check_export(edgekit, trained, pictures, bundle):
+    """The exported checkpoint scores what training said: the same preprocessing, head and weights."""
+    done = edgekit("export", trained["checkpoint"], "--fp32", "-o", bundle)
+    assert done.status == 0, done.err
+    scored = edgekit("val", bundle, "--images", pictures[0], "--annotations", pictures[1], "--json")
+    assert scored.status == 0, scored.err
+    assert scored.json["AP"] == pytest.approx(trained["scores"]["AP"], abs=0.01)
+    assert scored.json["classes_matched_by"] == "name"
 
 
 @pytest.mark.slow
