@@ -54,7 +54,7 @@ class QuantizeOptions:
     weight_clip: str = "max"
     float_layers: str = "auto"
     keep_float: tuple[str, ...] = ()
-    judge_images: int = 12
+    judge_images: int = 8
     equalize: bool = False
     bias_correction: str = "none"
     ranges: str | None = None
@@ -187,7 +187,9 @@ def _ranges(
     begin = time.perf_counter()
     inputs = prepared(chosen.images, family.preprocess)
     histograms = stream(model, inputs, len(chosen.images), options.threads, progress)
-    table = make_table(name, model, histograms, chosen, family.preprocess)
+    # a table that is kept has every method in it, for comparison; the search takes seconds
+    methods = tuple(METHODS) if options.ranges is not None else (options.method,)
+    table = make_table(name, model, histograms, chosen, family.preprocess, methods)
     seconds = time.perf_counter() - begin
     if options.ranges is not None:
         save_table(table, options.ranges)
