@@ -1,6 +1,7 @@
 """The processes that end_to_end.py starts; the last line of each is a JSON object.
 
-`python end_to_end_workers.py edgekit|ultralytics MODEL VIDEO FRAMES`, `make ONNX`, `video CLIP VIDEO FRAMES`.
+`python end_to_end_workers.py edgekit|ultralytics MODEL VIDEO FRAMES`, `make ONNX`, `video CLIP VIDEO FRAMES`,
+`pictures VIDEO FOLDER COUNT`.
 """
 
 import json
@@ -77,8 +78,8 @@ def ultralytics(onnx: str, video: str, frames: str) -> None:
 
 
 def say_first() -> None:
-    """The line that the parent's clock waits for."""
-    print("first boxes", flush=True)
+    """The line that the parent's clock waits for, with the CPU seconds of this process until now."""
+    print("first boxes", round(time.process_time(), 4), flush=True)
 
 
 def finish(import_s: float, stages: dict, boxes: list, seconds: float) -> None:
@@ -155,6 +156,18 @@ def video(clip: str, path: str, frames: str) -> None:
         count += 1
     sink.release()
     print(json.dumps({"frames": count}))
+
+
+def pictures(clip: str, folder: str, count: str) -> None:
+    """Save frames of a clip, one in three, as pictures to calibrate on."""
+    import cv2
+
+    source = cv2.VideoCapture(clip)
+    for index in range(3 * int(count)):
+        good, frame = source.read()
+        if good and index % 3 == 0:
+            cv2.imwrite(f"{folder}/{index:04d}.png", frame)
+    print(json.dumps({"folder": folder}))
 
 
 if __name__ == "__main__":
