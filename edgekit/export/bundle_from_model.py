@@ -189,14 +189,15 @@ def _golden(
     """The manifest's golden records, and the files that they name."""
     if not pictures or not options.golden_images:
         return [], {}
-    chosen = choose_golden(pictures, options.golden_images, Runner(network.original), network.family)
+    preferred = next(name for name in _GOLDEN_OF if name in lowered)
+    ways = [Runner(lowered[preferred].model, optimised=way) for way in (True, False)] if network.plan else []
+    chosen = choose_golden(pictures, options.golden_images, network.family, Runner(network.original), ways)
     records: list[dict[str, Any]] = [_golden_record(index, network) for index in range(len(chosen))]
     files = {record["image"]: image.png() for record, image in zip(records, chosen, strict=True)}
     for name, model in lowered.items():
         runner = Runner(model.model, optimised=name in RUNS_OPTIMISED)
         for record, image in zip(records, chosen, strict=True):
             _add_golden(record, files, name, image, runner, network)
-    preferred = next(name for name in _GOLDEN_OF if name in lowered)
     for record in records:
         record["detections"] = record["detections_of"][preferred]
     return records, files

@@ -15,15 +15,17 @@ import numpy as np
 from edgekit.data.dataset import read_image
 from edgekit.detections import Detections
 from edgekit.graph.families import Family
+from edgekit.graph.quantize import spaced
 from edgekit.graph.runner import Runner
+from edgekit.metrics.match import MAX_DBOX_PX, MAX_DSCORE, match_detections
 from edgekit.process.decode import postprocess
 from edgekit.process.prepare import Letterbox, Preprocess, letterbox_of, prepare
 
 SAMPLES = 256
-_MOST_TRIED = 16
+_MOST_TRIED = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class GoldenImage:
     """One image, (H, W, 3) uint8 BGR, no larger than the network's input."""
 
@@ -35,23 +37,35 @@ class GoldenImage:
         return bytes(data.tobytes())
 
 
-def choose_golden(paths: Sequence[str], count: int, runner: Runner, family: Family) -> list[GoldenImage]:
-    """The first `count` images in which the float network sees something; fewer, or any, if it sees too little.
+def choose_golden(
+    paths: Sequence[str], count: int, family: Family, original: Runner, implementations: Sequence[Runner]
+) -> list[GoldenImage]:
+    """`count` images in which the float network sees something, and on which implementations agree best.
+
+    Two right implementations of an INT8 network may differ by a whole box where one stands near the threshold; such an
+    image would accuse a healthy device.
 
     Args:
         paths: image files.
         count: how many to choose.
-        runner: the float network.
-        family: its head and preprocessing.
+        family: head and preprocessing.
+        original: the float network.
+        implementations: of one lowering, in different ways; none when there is only one way.
     """
-    seen: list[GoldenImage] = []
-    empty: list[GoldenImage] = []
-    for golden in _reduced(paths[:_MOST_TRIED], family.preprocess):
-        boxes, _ = run_golden(golden, runner, family)
-        (seen if len(boxes) else empty).append(golden)
-        if len(seen) == count:
-            break
-    return (seen + empty)[:count]
+    candidates = list(_reduced(spaced(list(paths), _MOST_TRIED), family.preprocess))
+    seen = [golden for golden in candidates if len(run_golden(golden, original, family)[0])]
+    ranked = sorted(seen, key=lambda golden: _disagreement(golden, family, implementations))
+    return (ranked + [golden for golden in candidates if golden not in seen])[:count]
+
+
+def _disagreement(golden: GoldenImage, family: Family, implementations: Sequence[Runner]) -> float:
+    """0 where all give the same boxes; 1 is the limit of a golden check, a box too many or too few counts 10."""
+    boxes = [run_golden(golden, runner, family)[0] for runner in implementations]
+    reports = [match_detections(boxes[0], other, threshold=family.decode.conf) for other in boxes[1:]]
+    return max(
+        (10.0 * (r.missing + r.extra) + r.max_dscore / MAX_DSCORE + r.max_dbox_px / MAX_DBOX_PX for r in reports),
+        default=0.0,
+    )
 
 
 def run_golden(golden: GoldenImage, runner: Runner, family: Family) -> tuple[Detections, np.ndarray]:

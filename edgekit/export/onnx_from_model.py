@@ -53,7 +53,7 @@ def onnx_from_model(
     lowered, parities = lower_all(network, [lowering], pictures_of(images or calib), options, progress)
     graph = lowered[lowering]
     graph.model.metadata_props.update(metadata_of(network.family))
-    graph.model.metadata_props["edgekit.lowering"] = lowering
+    graph.model.metadata_props["lowering"] = lowering
     data = whole(graph.model)
     with atomic_write(output) as stream:
         stream.write(data)

@@ -5,7 +5,7 @@ take them too. The inputs and outputs stay float32, with a Cast behind and befor
 
 Needs: a float32 graph, with Q/DQ at opset 19 or newer (from there on Q takes float16 and a float16 scale). Does:
 float32 initializers and values to float16, constant operands that must stay float32 (Resize's scales) excepted.
-Promises: idempotent. Values beyond 65504 overflow: `Overflow` below names the weights that would.
+Promises: idempotent. Activations beyond 65504 overflow, which the parity report finds.
 """
 
 import numpy as np
@@ -16,6 +16,9 @@ from edgekit.graph.constants import constant_value
 from edgekit.graph.sources import SOURCE, half_source
 
 LARGEST_HALF = 65504.0
+SMALLEST_SCALE = np.float16(2.0**-24)
+"""The least float16 above zero: for channels whose weights are nearly zero, whose scale would vanish."""
+
 _STAYS_FLOAT32 = {"Resize": (1, 2), "Upsample": (1,)}
 
 
@@ -52,11 +55,17 @@ def _round(value: ir.Value) -> None:
             f"{value.name} holds {float(np.abs(array).max()):g}, more than float16's {LARGEST_HALF:g}; export this "
             "network without the fp16 and trt10 lowerings (name the others)"
         )
-    value.const_value = ir.tensor(array.astype(np.float16), name=str(value.name))
+    half, source = array.astype(np.float16), half_source(value.meta.pop(SOURCE, None))
+    if _is_scale(value) and not half.all():
+        half, source = np.maximum(half, SMALLEST_SCALE), None  # a scale of zero is refused by every importer
+    value.const_value = ir.tensor(half, name=str(value.name))
     value.type = ir.TensorType(ir.DataType.FLOAT16)
-    source = half_source(value.meta.pop(SOURCE, None))
     if source is not None:
         value.meta[SOURCE] = source
+
+
+def _is_scale(value: ir.Value) -> bool:
+    return any(use.idx == 1 and use.node.op_type in ("QuantizeLinear", "DequantizeLinear") for use in value.uses())
 
 
 def _cast_inputs(graph: ir.Graph) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -118,6 +120,24 @@ def test_a_weight_beyond_float16_is_an_error():
     model = small.canonical(net)
     with pytest.raises(ModelError, match="stem_w holds 100000, more than float16's 65504"):
         lower("fp16", model, None)
+
+
+def test_scales_too_small_for_float16_do_not_become_zero():
+    """A channel of weights near zero: importers refuse a scale of zero."""
+    net = small.relu_net()
+    weight = onnx.numpy_helper.to_array(net.constants[2]).copy()
+    weight[3] *= 1e-9
+    net.constants[2].CopyFrom(onnx.numpy_helper.from_array(weight, "mix_w"))
+    model = small.canonical(net)
+    plan = small.plan_of(model)
+    layer = plan.weights["mix_node"]
+    plan.weights["mix_node"] = replace(layer, scale=(*layer.scale[:3], 1e-10, *layer.scale[4:]))
+    lowered = lower("trt10", model, plan)
+    scale = lowered.model.graph.initializers["mix_node.scale"].const_value.numpy()
+    assert scale[3] == np.float16(2.0**-24)
+    assert (scale > 0).all()
+    assert lint(lowered.model, "trt10") == []
+    assert ("mix_node.scale", "float16") not in with_external_data(lowered.model)[1]
 
 
 def test_to_half_twice_changes_nothing():
