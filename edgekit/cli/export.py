@@ -24,14 +24,14 @@ def export(
     plan: Optional[str] = typer.Option(
         None, "--plan", metavar="FILE", help="A plan of edgekit quantize, instead of --calib."
     ),
-    pictures: Optional[str] = typer.Option(
-        None, "--pictures", metavar="DIR", help="Pictures for parity and golden vectors; default: those of --calib."
+    images: Optional[str] = typer.Option(
+        None, "--images", metavar="DIR", help="Pictures for parity and golden vectors; default: those of --calib."
     ),
     lowering: Optional[List[str]] = typer.Option(
         None, "--lowering", metavar="NAME", help="Write this graph; may be repeated. Default: all that there are."
     ),
     method: str = options.METHOD,
-    images: Optional[int] = options.IMAGES,
+    calib_count: Optional[int] = options.CALIB_COUNT,
     seed: int = options.SEED,
     float_layers: str = options.FLOAT_LAYERS,
     keep_float: Optional[List[str]] = options.KEEP_FLOAT,
@@ -53,14 +53,14 @@ def export(
         from edgekit.graph.quantize import QuantizeOptions
     _check_choice(int8, fp32, half, calib, plan)
     if fp32:
-        calib, pictures = None, pictures or calib
+        calib, images = None, images or calib
     if not (calib or plan or fp32 or half):
         screen.note("no --calib, so this is a float bundle; --int8 --calib DIR makes it smaller and faster")
     target = output or os.path.splitext(model)[0] + ".ekb"
     names = list(lowering or (_HALF if half else ()))
     quantizing = QuantizeOptions(
         method=method,
-        images=images,
+        images=calib_count,
         seed=seed,
         float_layers=float_layers,
         keep_float=tuple(keep_float or ()),
@@ -78,11 +78,11 @@ def export(
             if len(names) != 1:
                 raise ConfigError("{} holds one graph: name it with --lowering, once".format(target))
             report = onnx_from_model(
-                path, target, names[0], calib=calib, plan=ready, images=pictures, options=chosen, progress=progress
+                path, target, names[0], calib=calib, plan=ready, images=images, options=chosen, progress=progress
             )
         else:
             report = bundle_from_model(
-                path, target, calib=calib, plan=ready, images=pictures, options=chosen, progress=progress
+                path, target, calib=calib, plan=ready, images=images, options=chosen, progress=progress
             )
     value = report.to_json()
     screen.show(value, lambda: _draw(value), as_json)
@@ -96,7 +96,7 @@ def _check_choice(int8: bool, fp32: bool, half: bool, calib: Optional[str], plan
     if fp32 and plan:
         raise ConfigError("--fp32 takes no --plan; leave one of them out")
     if calib and plan:
-        raise ConfigError("--plan has its calibration already; leave --calib out, or name pictures with --pictures")
+        raise ConfigError("--plan has its calibration already; leave --calib out, or name pictures with --images")
     if int8 and not (calib or plan):
         raise ConfigError("--int8 needs --calib DIR with some dozens of pictures like those in flight, or --plan FILE")
 

@@ -17,7 +17,7 @@ def quantize(
         None, "-o", "--output", metavar="FILE", help="The plan; default: MODEL.plan.json."
     ),
     method: str = options.METHOD,
-    images: Optional[int] = options.IMAGES,
+    calib_count: Optional[int] = options.CALIB_COUNT,
     seed: int = options.SEED,
     float_layers: str = options.FLOAT_LAYERS,
     keep_float: Optional[List[str]] = options.KEEP_FLOAT,
@@ -35,7 +35,7 @@ def quantize(
         from edgekit.graph.quantize import QuantizeOptions
     chosen = QuantizeOptions(
         method=method,
-        images=images,
+        images=calib_count,
         seed=seed,
         float_layers="search" if sensitivity else float_layers,
         keep_float=tuple(keep_float or ()),

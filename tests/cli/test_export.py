@@ -76,7 +76,7 @@ def test_quantize_then_export_its_plan(edgekit, tiny_model, pictures, tmp_path):
     assert done.status == 0, done.err
     assert done.json["layers"] == 3 and done.json["method"] == "minmax"
     assert json.loads(plan.read_text())["format"] == "edgekit-plan"
-    done = edgekit("export", tiny_model, "--plan", plan, "--pictures", pictures[0], "-o", path, "--json")
+    done = edgekit("export", tiny_model, "--plan", plan, "--images", pictures[0], "-o", path, "--json")
     assert done.status == 0, done.err
     assert done.json["calibration"]["method"] == "minmax" and done.json["weight_bits"] == 8
 
@@ -87,7 +87,7 @@ def test_adjusted_weights_are_written_beside_the_plan(edgekit, tiny_model, pictu
     done = edgekit("quantize", tiny_model, "--calib", pictures[0], *arguments)
     assert done.status == 0, done.err
     assert done.json["model"] == str(tmp_path / "a.adjusted.onnx")
-    done = edgekit("export", done.json["model"], "--plan", plan, "--pictures", pictures[0], "-o", path, "--json")
+    done = edgekit("export", done.json["model"], "--plan", plan, "--images", pictures[0], "-o", path, "--json")
     assert done.status == 0, done.err
     assert done.json["quantized_layers"] == 3
     done = edgekit("val", path, "--images", pictures[0], "--annotations", pictures[1], "--json")
