@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+GRACE_S = 2.0
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -16,22 +19,22 @@ class TrainingInterrupted(KeyboardInterrupt):
 def stop_requested() -> Iterator[Callable[[], bool]]:
     """While open, the first Ctrl-C or SIGTERM is only noted, so that the step under way ends whole.
 
-    A second one interrupts at once. Outside of the main thread signals cannot be caught and nothing is noted.
+    Another one interrupts at once, unless it comes within `GRACE_S`: torchrun passes one Ctrl-C on as two signals.
+    Outside of the main thread signals cannot be caught and nothing is noted.
     """
-    asked = False
+    asked: list[float] = []
 
     def note(number: int, frame: object) -> None:
-        nonlocal asked
-        if asked:
+        if asked and time.monotonic() - asked[0] > GRACE_S:
             raise KeyboardInterrupt
-        asked = True
+        asked.append(time.monotonic())
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
     old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: asked
+        yield lambda: bool(asked)
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)

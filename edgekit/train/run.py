@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from edgekit.data.augment import Labelled
-from edgekit.errors import DataError
+from edgekit.errors import ConfigError, DataError
 from edgekit.models import Fasterx, build
 from edgekit.models.weights import load_weights, read_checkpoint
 from edgekit.train.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -68,6 +68,7 @@ def start(recipe: Recipe, items: Sequence[Labelled], classes: tuple[str, ...], e
     """Build everything at step 0, from random weights or from `recipe.init`; `extra` is mixed into crop epochs.
 
     Raises:
+        ConfigError: a batch does not divide among the processes.
         DataError: there are no training images.
         ModelError: `recipe.init` is not a checkpoint of this network.
     """
@@ -76,6 +77,11 @@ def start(recipe: Recipe, items: Sequence[Labelled], classes: tuple[str, ...], e
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     fabric = _fabric(recipe)
+    if recipe.batch % fabric.world_size or recipe.full_batch % fabric.world_size:
+        raise ConfigError(
+            f"batch {recipe.batch} and full_batch {recipe.full_batch} must be multiples of the {fabric.world_size} "
+            "processes; change them or --nproc-per-node"
+        )
     fabric.seed_everything(recipe.seed, verbose=False)
     model = build(recipe.model, len(classes))
     if recipe.init:

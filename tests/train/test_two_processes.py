@@ -28,6 +28,7 @@ fit(toy_recipe(Path(sys.argv[1]), precision="64-true"), squares(16), no_images()
 """
 
 
+@pytest.mark.slow
 def test_same_losses_and_weights_as_one_process(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
