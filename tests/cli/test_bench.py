@@ -46,4 +46,5 @@ def test_a_gate_on_latency(edgekit, float_bundle, video):
 def test_a_mistake_is_one_line(edgekit, float_bundle, arguments, message):
     done = edgekit("bench", float_bundle, *arguments)
     assert done.status == 2
-    assert message in done.err and done.err.count("\n") == 1
+    last = done.err.splitlines()[-1]
+    assert message in last and last.startswith("error: ") and "Traceback" not in done.err
