@@ -8,6 +8,7 @@ import numpy as np
 _STATUS = "/proc/self/status"
 _ROLLUP = "/proc/self/smaps_rollup"
 _CLEAR = "/proc/self/clear_refs"
+_FEWEST_READINGS = 20
 
 
 def read_memory_mb(status: str = _STATUS, rollup: str = _ROLLUP) -> Dict[str, float]:
@@ -42,26 +43,26 @@ class MemoryLog:
         every: frames between two readings.
     """
 
-    def __init__(self, every: int = 10) -> None:
+    def __init__(self, every: int = 5) -> None:
         self._every = every
         self.points: List[Tuple[int, float]] = []
 
     def note(self, frame: int) -> None:
         """Read the memory after `frame` (counted from 0), if it is time to."""
         if frame % self._every == 0:
-            rss = read_memory_mb().get("rss")
-            if rss is not None:
-                self.points.append((frame, rss))
+            kilobytes = _kilobytes(_read(_STATUS), "VmRSS")  # the rollup would take a millisecond
+            if kilobytes is not None:
+                self.points.append((frame, round(kilobytes * 1024 / 1e6, 3)))
 
 
 def growth_mb_per_1000_frames(points: List[Tuple[int, float]]) -> Optional[float]:
-    """Median slope of rss over frames, in the second half of the run; None for fewer than 4 readings there.
+    """Median slope of rss over frames, in the second half of the run; None for fewer than 20 readings there.
 
     The first half is left out because allocators fill their pools there. The median over all pairs of readings
     (Theil 1950, Sen 1968) does not follow one jump.
     """
     late = points[len(points) // 2 :]
-    if len(late) < 4:
+    if len(late) < _FEWEST_READINGS:
         return None
     frame, rss = np.array(late[-400:], np.float64).T
     first, second = np.triu_indices(len(frame), k=1)

@@ -33,7 +33,7 @@ def result(other=None):
         method={"source": "flight.mp4", "policy": "every", "tracker": None, "first_s": 1.0},
         dropped=3,
         memory={"start": 50.0, "loaded": 90.0, "end": 100.0, "peak": 110.0},
-        memory_points=[(frame, 100.0) for frame in range(0, 100, 10)],
+        memory_points=[(frame, 100.0) for frame in range(0, 200, 5)],
     )
 
 
