@@ -22,13 +22,15 @@ def plot_curve(metrics_jsonl: Path, png: Path, title: str = "") -> None:
     from matplotlib import pyplot
 
     rows = _rows(metrics_jsonl)
-    scored = [row for row in rows if "AP50" in row]
+    scored = [row for row in rows if row.get("AP50") is not None]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for name in ("loss", "box", "obj", "cls"):
         left.plot([r["epoch"] for r in rows], [r[name] for r in rows], label=name)
     left.set(xlabel="epoch", ylabel="loss per positive cell", ylim=(0, None))
     for name, label in (("AP50", "AP50"), ("AP", "AP"), ("AP_small", "AP small")):
-        right.plot([r["epoch"] for r in scored], [r[name] for r in scored], marker="o", markersize=3, label=label)
+        right.plot(
+            [r["epoch"] for r in scored], [r[name] or 0.0 for r in scored], marker="o", markersize=3, label=label
+        )
     right.set(xlabel="epoch", ylabel="validation score", ylim=(0, 1))
     for axes in (left, right):
         axes.grid(alpha=0.3)

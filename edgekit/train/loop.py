@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -161,9 +162,14 @@ def _scores(run: Run, val_set: Dataset) -> dict[str, Any]:
     preprocess = network_preprocess(recipe.height, recipe.width)
     chosen, everything = evaluate(module, val_set, preprocess, recipe.data.score_classes)
     run.progress.best_ap50 = max(run.progress.best_ap50, chosen.ap50)
-    per_class = {name: round(score.ap50, 4) for name, score in everything.per_class.items()}
+    per_class = {name: _rounded(score.ap50) for name, score in everything.per_class.items()}
     scores = {"AP": chosen.ap, "AP50": chosen.ap50, "AP_small": chosen.ap_small}
-    return {**{name: round(value, 4) for name, value in scores.items()}, "AP50_per_class": per_class}
+    return {**{name: _rounded(value) for name, value in scores.items()}, "AP50_per_class": per_class}
+
+
+def _rounded(score: float) -> float | None:
+    """Four places, and None where no object was there to score: JSON has no NaN."""
+    return None if math.isnan(score) else round(score, 4)
 
 
 def _accumulate(sums: dict[str, float], losses: dict[str, float]) -> None:
