@@ -9,6 +9,7 @@ from edgekit.graph.channels import float_reason_of_shape
 from edgekit.graph.constants import constant_value, static_shape
 from edgekit.graph.findings import Finding, of_activation, quantizer_of, reads_quantized, scale_of, zero_point_of
 from edgekit.graph.operators import WEIGHTED, commutes, is_weighted
+from edgekit.graph.placement import clamp_after
 from edgekit.graph.residual import node_depths, skip_operand
 
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
@@ -80,7 +81,7 @@ def residual_operand(model: ir.Model) -> Iterator[Finding]:
                 "R4", str(node.name), "both operands are quantised: a separate kernel instead of Conv + Add in one",
                 "take the pair off the operand that comes from the convolution",
             )  # fmt: skip
-        skip = skip_operand(node, depth) if not any(pairs) else None
+        skip = skip_operand(node, depth) if not any(pairs) and _is_quantized_behind(node) else None
         if skip is not None and _conv_is_quantized(node.inputs[1 - skip]):
             yield Finding(
                 "R4", str(node.name), "the skip operand is not quantised: the INT8 convolution cannot absorb the Add",
@@ -176,6 +177,12 @@ def _is_byte(node: ir.Node) -> bool:
 def _before_pair(dq: ir.Node) -> ir.Node | None:
     q = dq.inputs[0].producer() if dq.inputs[0] is not None else None
     return q.inputs[0].producer() if q is not None and q.inputs[0] is not None and of_activation(q) else None
+
+
+def _is_quantized_behind(node: ir.Node) -> bool:
+    clamp = clamp_after(node)
+    result = (clamp if clamp is not None else node).outputs[0]
+    return any(reader.op_type == "QuantizeLinear" for reader in result.consumers())
 
 
 def _conv_is_quantized(value: ir.Value | None) -> bool:

@@ -131,7 +131,8 @@ def residual(both, skip=True):
     x = g.op("Relu", [g.features()], "x_relu")
     skipped = g.pair(x) if skip else x
     y = g.layer(skipped if skip else g.pair(x, name="inner"), "y", g.weight("w"))
-    g.op("Add", [g.pair(y) if both else y, skipped], "total")
+    total = g.op("Add", [g.pair(y) if both else y, skipped], "total")
+    g.op("Identity", [g.pair(total)], "out")
     return g
 
 
