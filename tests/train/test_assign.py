@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from edgekit.train.assign import make_grid, pairwise_iou, simota
@@ -68,3 +69,48 @@ def test_iou_agrees_with_the_numpy_one() -> None:
     boxes = torch.cat((corner, corner + size), dim=1)
     ours = pairwise_iou(boxes, boxes[:17])
     assert torch.allclose(ours, torch.from_numpy(iou_matrix(boxes.numpy(), boxes[:17].numpy())), atol=1e-6)
+
+
+def reference(pred, obj, cls, gt, gt_class):  # type: ignore[no-untyped-def]
+    """SimOTA as its description reads, one pair at a time: {cell: object}."""
+    import numpy as np
+
+    from edgekit.boxes import iou_matrix
+
+    iou = iou_matrix(gt.numpy(), pred.numpy()).astype(np.float64)
+    sigmoid = 1 / (1 + np.exp(-np.concatenate((obj[:, None].numpy(), cls.numpy()), axis=1).astype(np.float64)))
+    wanted: dict[int, list[tuple[float, int]]] = {}
+    candidates = {}
+    for g, box in enumerate(gt.tolist()):
+        center = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        candidates[g] = [
+            n
+            for n, (point, stride) in enumerate(zip(GRID.center.tolist(), GRID.stride.tolist(), strict=True))
+            if max(abs(point[0] - center[0]), abs(point[1] - center[1])) < 1.5 * stride
+        ]
+    everyone = sorted(set().union(*candidates.values()))
+    for g in range(len(gt)):
+        cost = {}
+        for n in candidates[g]:
+            p = np.sqrt(sigmoid[n, 0] * sigmoid[n, 1:])
+            one_hot = np.eye(len(p))[gt_class[g]]
+            entropy = -(one_hot * np.log(p) + (1 - one_hot) * np.log(1 - p)).sum()
+            cost[n] = entropy - 3 * np.log(iou[g, n] + 1e-8)
+        k = max(1, int(np.sort(iou[g, everyone])[::-1][:10].astype(np.float32).sum()))
+        for n in sorted(cost, key=cost.get)[:k]:
+            wanted.setdefault(n, []).append((cost[n], g))
+    return {n: min(bids)[1] for n, bids in wanted.items()}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_agrees_with_the_slow_reference(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(9, 2, generator=generator) * 90
+    gt = torch.cat((corner, corner + torch.rand(9, 2, generator=generator) * 40 + 5), dim=1)
+    classes = torch.randint(0, 3, (9,), generator=generator)
+    pred = perfect_predictions(gt) + torch.randn(len(GRID.stride), 4, generator=generator) * 4
+    obj = torch.randn(len(pred), generator=generator)
+    cls = torch.randn(len(pred), 3, generator=generator)
+    found = simota(pred, obj, cls, gt, classes, GRID)
+    got = dict(zip(found.cell.tolist(), found.target.tolist(), strict=True))
+    assert got == reference(pred, obj, cls, gt, classes)
