@@ -13,7 +13,8 @@ environment of its own:
 
 One process holds a session of each, threads do not spin. A round runs every contender once on the same picture, in a
 shuffled order; wall time and CPU time of each call are kept. The ratio is the median of the contender over the median
-of ours, with a 95 % bootstrap interval. Last line: JSON. Raw samples: benchmarks/results/<machine>/int8_vs_peers.json.
+of ours, with a 95 % bootstrap interval. Last line: JSON. Raw samples, one entry a model:
+benchmarks/results/<machine>/int8_vs_peers.json.
 """
 
 import argparse
@@ -179,10 +180,20 @@ def report(args: argparse.Namespace, files: dict[str, str], runs: dict[int, dict
     default = ROOT / "benchmarks" / "results" / machine_name(machine) / "int8_vs_peers.json"
     output = Path(args.output) if args.output else default
     output.parent.mkdir(parents=True, exist_ok=True)
+    models = json.loads(output.read_text())["models"] if output.exists() else {}
+    models[value["model"]] = {**value, "samples": rounded(runs)}
     with atomic_write(output, "w") as stream:
-        json.dump({**value, "samples": runs}, stream)
+        json.dump({"models": models}, stream)
     show(table)
     print(json.dumps(value))
+
+
+def rounded(runs: dict[int, dict[str, dict]]) -> dict[int, dict[str, dict]]:
+    """Samples to the microsecond."""
+    return {
+        threads: {name: {kind: [round(v, 3) for v in row] for kind, row in each.items()} for name, each in rows.items()}
+        for threads, rows in runs.items()
+    }
 
 
 def show(table: dict[int, dict[str, dict]]) -> None:
