@@ -59,6 +59,7 @@ class Flight:
         tilt_deg: smallest and largest angle from straight down.
         classes: which actors there are, in the order of their class ids.
         infrared: whether frames have their thermal image when `render` is not told.
+        thermal_only: a thermal camera: `image_hwc` is the thermal image in three equal channels.
     """
 
     seed: int = 0
@@ -70,6 +71,7 @@ class Flight:
     tilt_deg: Tuple[float, float] = (2.0, 14.0)
     classes: Tuple[str, ...] = SYNTH_CLASSES
     infrared: bool = False
+    thermal_only: bool = False
 
     def __post_init__(self) -> None:
         for name in ("altitude_m", "tilt_deg", "classes"):
@@ -94,10 +96,13 @@ class Flight:
         camera = Camera(path.at(t_s), self.width, self.height)
         drawn = scene.draw(camera, t_s, (self.width, self.height))
         motion = _motion_px(camera, path.at(t_s + _EXPOSURE_S))
-        image = sensor.colour(cv2.cvtColor(drawn.canvas, cv2.COLOR_BGRA2BGR), index, t_s, motion)
         thermal = None
-        if self.infrared if infrared is None else infrared:
+        if self.thermal_only or (self.infrared if infrared is None else infrared):
             thermal = sensor.thermal(cv2.extractChannel(drawn.canvas, 3), index, t_s, motion)
+        if self.thermal_only:
+            image = cv2.cvtColor(thermal, cv2.COLOR_GRAY2BGR)
+        else:
+            image = sensor.colour(cv2.cvtColor(drawn.canvas, cv2.COLOR_BGRA2BGR), index, t_s, motion)
         return _with_truth(self, scene, drawn, image, thermal, masks)
 
 

@@ -11,7 +11,7 @@ def parse_uri(uri: str) -> Flight:
     """Read a `synth://` address; what it leaves out has `Flight`'s defaults.
 
     Keys: seed, frames, fps, size (640x512), altitude (80-120 or 100), tilt (0-15 or 10), classes (car,person), and
-    ir (0 or 1: the thermal image too).
+    ir (0; 1: the thermal image too; only: the thermal image is the picture).
 
     Raises:
         SourceError: another scheme, an unknown key, or a value that cannot be used.
@@ -47,10 +47,10 @@ def _limits(text: str) -> Tuple[float, float]:
     return float(low), float(high or low)
 
 
-def _flag(text: str) -> Dict[str, object]:
-    if text not in ("0", "1"):
+def _infrared(text: str) -> Dict[str, object]:
+    if text not in ("0", "1", "only"):
         raise ValueError(text)
-    return {"infrared": text == "1"}
+    return {"infrared": text == "1", "thermal_only": text == "only"}
 
 
 _READERS: Dict[str, Callable[[str], Dict[str, object]]] = {
@@ -61,7 +61,7 @@ _READERS: Dict[str, Callable[[str], Dict[str, object]]] = {
     "altitude": lambda text: {"altitude_m": _limits(text)},
     "tilt": lambda text: {"tilt_deg": _limits(text)},
     "classes": lambda text: {"classes": tuple(text.split(","))},
-    "ir": _flag,
+    "ir": _infrared,
 }
 
 _EXPECTED = {
@@ -72,5 +72,5 @@ _EXPECTED = {
     "altitude": "metres, such as 100 or 80-120",
     "tilt": "degrees from straight down, such as 10 or 0-15",
     "classes": "names with commas between them",
-    "ir": "0 or 1",
+    "ir": "0, 1 or only",
 }

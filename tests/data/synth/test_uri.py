@@ -20,6 +20,13 @@ def test_ir_renders_the_thermal_image():
     assert parse_uri("synth://?size=64x64&ir=0").render(0).infrared_hw is None
 
 
+def test_a_thermal_camera_shows_the_thermal_image():
+    both, only = parse_uri("synth://?size=64x64&ir=1").render(0), parse_uri("synth://?size=64x64&ir=only").render(0)
+    for channel in range(3):
+        assert (only.image_hwc[..., channel] == both.infrared_hw).all()
+    assert (both.xyxy == only.xyxy).all()
+
+
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
@@ -28,7 +35,7 @@ def test_ir_renders_the_thermal_image():
         ("synth://?sed=3", r"unknown key 'sed'; expected one of altitude, classes, fps"),
         ("synth://?seed=x", "seed=x cannot be used; expected a whole number"),
         ("synth://?size=640", "expected WIDTHxHEIGHT"),
-        ("synth://?ir=yes", "expected 0 or 1"),
+        ("synth://?ir=yes", "expected 0, 1 or only"),
         ("synth://?frames=0", "frames is 0"),
         ("synth://?classes=tank", "tank"),
         ("synth://?altitude=500", "fly lower"),
