@@ -99,7 +99,7 @@ class Flight:
         thermal = None
         if self.thermal_only or (self.infrared if infrared is None else infrared):
             thermal = sensor.thermal(cv2.extractChannel(drawn.canvas, 3), index, t_s, motion)
-        if self.thermal_only:
+        if thermal is not None and self.thermal_only:
             image = cv2.cvtColor(thermal, cv2.COLOR_GRAY2BGR)
         else:
             image = sensor.colour(cv2.cvtColor(drawn.canvas, cv2.COLOR_BGRA2BGR), index, t_s, motion)
