@@ -8,7 +8,7 @@ from edgekit.graph.calibrate import METHODS
 from edgekit.graph.calibrate.images import choose_images, prepared
 from edgekit.graph.insert import insert_qdq
 from edgekit.graph.load import load_canonical, model_bytes
-from edgekit.graph.quantize import QuantizeOptions, quantize_model, spaced
+from edgekit.graph.quantize import AUTO_METHODS, QuantizeOptions, quantize_model, spaced
 from edgekit.graph.ranges import load_table
 from edgekit.graph.runner import Runner
 from tests.graph import tiny
@@ -51,6 +51,16 @@ def test_measured_choice_never_agrees_less_than_all_int8(folder):
     assert choice is not None
     assert choice.agreement >= choice.agreement_all_int8
     assert choice.keep_float.keys() == done.plan.excluded.keys()
+
+
+def test_auto_takes_the_method_that_agrees_best(folder):
+    scores = {}
+    for method in (*AUTO_METHODS, "auto"):
+        options = QuantizeOptions(method=method, float_layers="stem", threads=1)
+        done = quantize_model(load_canonical(tiny.yolox()), folder, options)
+        scores[method] = done
+    assert scores["auto"].calibration.method in AUTO_METHODS
+    assert scores["auto"].plan == scores[scores["auto"].calibration.method].plan
 
 
 def test_searching_single_layers_measures_each(folder):
@@ -103,7 +113,7 @@ def test_bad_folders_and_options(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(DataError, match="not an image"):
         quantize_model(model, str(tmp_path))
-    with pytest.raises(ConfigError, match="unknown method 'max', expected one of minmax"):
+    with pytest.raises(ConfigError, match="unknown method 'max', expected one of auto, minmax"):
         QuantizeOptions(method="max")
     with pytest.raises(ConfigError, match="unknown float_layers 'all'"):
         QuantizeOptions(float_layers="all")
