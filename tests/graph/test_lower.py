@@ -7,6 +7,7 @@ import pytest
 
 from edgekit.bundle import LoweredGraph, open_bundle, write_bundle
 from edgekit.errors import ConfigError, ModelError
+from edgekit.graph import placement
 from edgekit.graph.external import SMALLEST_EXTERNAL, whole, with_external_data
 from edgekit.graph.half import to_half
 from edgekit.graph.lint import lint
@@ -196,3 +197,55 @@ def test_all_int8_lowerings_refer_to_the_same_codes(network, name):
     _, references = with_external_data(lower(name, model, plan).model)
     used = {tensor for tensor, encoding in references if tensor.endswith(".weight")}
     assert used == {f"{layer}.weight" for layer in plan.weights}
+
+
+def odd_net(kind):
+    """What else detectors are made of: other weighted operators and activation functions."""
+    net = tiny.Net(size=16)
+    x = net.conv("images", "stem", 3, 32)
+    if kind == "transposed":
+        w = net.constant("up_w", net.rng.normal(0, 0.1, (32, 32, 2, 2)).astype(np.float32))
+        x = net.op("Relu", [net.op("ConvTranspose", [net.op("Relu", [x], "r"), w], "up", strides=[2, 2])], "up_relu")
+    elif kind == "matmul":
+        shape = net.constant("rows", np.array([1, 32, 256], np.int64))
+        w = net.constant("mix_w", net.rng.normal(0, 0.1, (256, 256)).astype(np.float32))
+        mixed = net.op("MatMul", [net.op("Reshape", [net.op("Relu", [x], "r"), shape], "flat"), w], "mixed")
+        back = net.constant("back", np.array([1, 32, 16, 16], np.int64))
+        x = net.op("Reshape", [mixed, back], "unflat")
+    elif kind == "hardswish":
+        x = net.op("Mul", [x, net.op("HardSigmoid", [x], "gate", alpha=1 / 6, beta=0.5)], "hard")
+    elif kind == "leaky":
+        x = net.op("LeakyRelu", [x], "leaky", alpha=0.1)
+    elif kind == "shuffle":
+        x = net.op("Relu", [x], "r")
+        five = net.constant("s5", np.array([1, 2, 16, 16, 16], np.int64))
+        four = net.constant("s4", np.array([1, 32, 16, 16], np.int64))
+        x = net.op("Transpose", [net.op("Reshape", [x, five], "g")], "t", perm=[0, 2, 1, 3, 4])
+        x = net.op("Reshape", [x, four], "shuffled")
+        net.op("Split", [x], "left", outputs=["left", "right"], axis=1)
+        x = net.op(
+            "Concat", ["right", net.op("Relu", [net.conv("left", "half", 16, 16)], "half_relu")], "joined", axis=1
+        )
+    elif kind == "pooled":
+        x = net.op("AveragePool", [net.silu(x)], "pooled", kernel_shape=[2, 2], strides=[2, 2])
+    elif kind == "depth":
+        x = net.op("DepthToSpace", [net.silu(x)], "depth", blocksize=2)
+    channels = 8 if kind == "depth" else 32
+    net.op(
+        "Sigmoid", [net.conv(net.op("Relu", [net.conv(x, "mix2", channels, 32)], "m_relu"), "last", 32, 32, 1)], "score"
+    )
+    return small.canonical(net, ["score"])
+
+
+@pytest.mark.parametrize("kind", ["transposed", "matmul", "hardswish", "leaky", "shuffle", "pooled", "depth"])
+@pytest.mark.parametrize("name", list(LOWERINGS))
+def test_other_operators(kind, name, monkeypatch):
+    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned: {})
+    model = odd_net(kind)
+    lowered = lower(name, model, small.plan_of(model)).model
+    onnx.checker.check_model(onnx.load_from_string(whole(lowered)), full_check=True)
+    x = small.inputs(model)[0]
+    reference = Runner(model).run(x)[0]
+    for optimised in (False, True) if name in ("fp32", "ort-x86", "ort-x86-narrow") else (False,):
+        assert snr_db(reference, Runner(lowered, optimised=optimised).run(x)[0]) > 15
+    assert lint(lowered, name) == []
