@@ -3,9 +3,10 @@
 import logging
 import signal
 import sys
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 import typer
+from typer.core import TyperGroup
 
 from edgekit.cli.bench import bench
 from edgekit.cli.check import check
@@ -78,8 +79,16 @@ def _root(
     """Quantise a detector, ship it as one file, fly it in real time, account for every millisecond."""
 
 
+class _Verbs(TyperGroup):
+    """Lists the verbs as `VERBS` does; older libraries sort them by name."""
+
+    def list_commands(self, ctx: Any) -> List[str]:
+        return [name for name, _, _ in VERBS]
+
+
 def _build() -> typer.Typer:
     built = typer.Typer(
+        cls=_Verbs,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

@@ -145,7 +145,10 @@ def _lowering_table(lowerings: Dict[str, Any]) -> Any:
     from edgekit.cli.inspect import PARITY, parity_cells
 
     cells = [
-        (name,) + parity_cells(row["parity"]) + (screen.size(row["graph_bytes"]), screen.size(row["data_bytes"]))
+        (name,)
+        + parity_cells(row["parity"])
+        + (str(len(row["kept_float"])), screen.size(row["graph_bytes"]), screen.size(row["data_bytes"]))
         for name, row in lowerings.items()
     ]
-    return screen.table(("lowering", *PARITY, "graph", "weights"), cells, "Lowerings", left=2)
+    columns = ("lowering", *PARITY, "more in float", "graph", "weights")
+    return screen.table(columns, cells, "Lowerings", left=2)

@@ -82,7 +82,7 @@ def test_a_wrong_hash(edgekit, float_bundle, tmp_path):
 
 def test_signed_integers_for_x86_break_a_rule(edgekit, tiny_model, pictures, tmp_path):
     """The ARM graph under the name of the x86 one: hashes are right, the linter is not content."""
-    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnx")
     from edgekit.bundle import LoweredGraph, write_bundle
 
     plain = str(tmp_path / "arm.onnx")
@@ -99,7 +99,6 @@ def test_signed_integers_for_x86_break_a_rule(edgekit, tiny_model, pictures, tmp
     assert done.status == 3
     assert done.json["lint"]["lowerings"]["ort-x86"] and not done.json["lint"]["lowerings"]["fp32"]
     assert done.err.splitlines()[-1].startswith("error: ort-x86: node ")
-    assert onnx.load(plain).graph.node
 
 
 def _manifest_of(path):

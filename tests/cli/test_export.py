@@ -9,9 +9,16 @@ import time
 import numpy as np
 import pytest
 
+from tests.cli import tiny
 from tests.cli.conftest import ROOT
 
 onnx = pytest.importorskip("onnx")
+
+
+def test_the_golden_model_is_what_its_script_writes():
+    with open(tiny.GOLDEN, "rb") as stream:
+        kept = onnx.load_from_string(stream.read())
+    assert kept.graph == onnx.load_from_string(tiny.tiny_onnx()).graph
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +36,7 @@ def bundle(edgekit, tiny_model, pictures, tmp_path_factory):
 def test_export_says_what_it_wrote(bundle):
     path, value = bundle
     assert value["bytes"] == os.path.getsize(path)
-    assert value["quantized_layers"] == 3 and value["weight_bits"] == 8
+    assert value["quantized_layers"] == 2 and value["weight_bits"] == 8
     assert {"fp32", "fp16", "trt8", "trt10", "ort-x86", "ort-arm"} <= set(value["lowerings"])
     assert all(row["parity"]["passed"] for row in value["lowerings"].values())
 
@@ -74,7 +81,7 @@ def test_quantize_then_export_its_plan(edgekit, tiny_model, pictures, tmp_path):
     plan, path = tmp_path / "plan.json", tmp_path / "tiny.ekb"
     done = edgekit("quantize", tiny_model, "--calib", pictures[0], "-o", plan, "--method", "minmax", "--json")
     assert done.status == 0, done.err
-    assert done.json["layers"] == 3 and done.json["method"] == "minmax"
+    assert done.json["layers"] == 2 and done.json["method"] == "minmax"
     assert json.loads(plan.read_text())["format"] == "edgekit-plan"
     done = edgekit("export", tiny_model, "--plan", plan, "--images", pictures[0], "-o", path, "--json")
     assert done.status == 0, done.err
@@ -89,7 +96,7 @@ def test_adjusted_weights_are_written_beside_the_plan(edgekit, tiny_model, pictu
     assert done.json["model"] == str(tmp_path / "a.adjusted.onnx")
     done = edgekit("export", done.json["model"], "--plan", plan, "--images", pictures[0], "-o", path, "--json")
     assert done.status == 0, done.err
-    assert done.json["quantized_layers"] == 3
+    assert done.json["quantized_layers"] == 2
     done = edgekit("val", path, "--images", pictures[0], "--annotations", pictures[1], "--json")
     assert done.json["AP50"] > 0.95
 

@@ -3,6 +3,8 @@ import shutil
 
 import pytest
 
+pytest.importorskip("faster_coco_eval")
+
 from edgekit.bench.validate import match_classes
 
 

@@ -1,14 +1,20 @@
-"""A detector small enough to write by hand: it finds bright squares that fill a cell of its three grids.
+"""A detector small enough to write by hand: it finds bright squares that fill a cell of its two grids.
+
+`python -m tests.cli.tiny` writes `tests/golden/bright_squares.onnx`, so that machines without onnx have it too.
 
 Two classes: a bright cell that is bluer than red is "cold" (0), else "warm" (1). One strided convolution a scale, in
 the layout of YOLOX. Every test of the command line runs it for real.
 """
 
+import os
+
 import numpy as np
 
 SIZE = 64
-STRIDES = (8, 16, 32)
+STRIDES = (8, 16)
 CLASSES = ("cold", "warm")
+CELLS = sum((SIZE // stride) ** 2 for stride in STRIDES)
+GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "bright_squares.onnx")
 
 
 def tiny_onnx():
@@ -40,12 +46,11 @@ def tiny_onnx():
     constants.append(numpy_helper.from_array(np.array([1, 7, -1], np.int64), "row"))
     nodes.append(helper.make_node("Concat", flat, ["columns"], name="columns", axis=2))
     nodes.append(helper.make_node("Transpose", ["columns"], ["output"], name="rows", perm=[0, 2, 1]))
-    cells = sum((SIZE // stride) ** 2 for stride in STRIDES)
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIZE, SIZE])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, cells, 5 + len(CLASSES)])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, CELLS, 5 + len(CLASSES)])],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
@@ -81,3 +86,9 @@ def picture(seed=0, boxes=3, size=128):
         xyxy.append([x - cell / 2, y - cell / 2, x + cell / 2, y + cell / 2])
         class_id.append(warm)
     return image, np.clip(np.array(xyxy, np.float32), 0, size), np.array(class_id, np.int64)
+
+
+if __name__ == "__main__":
+    os.makedirs(os.path.dirname(GOLDEN), exist_ok=True)
+    with open(GOLDEN, "wb") as stream:
+        stream.write(tiny_onnx())
