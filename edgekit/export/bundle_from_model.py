@@ -1,25 +1,19 @@
 """A model file to a bundle: quantise, lower, check parity, add golden vectors, write it whole or not at all."""
 
 import os
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import onnx
-import onnxruntime as ort
-
-import edgekit
 from edgekit.bundle import LoweredGraph, WeightTensor, write_bundle
 from edgekit.data.dataset import images_in
 from edgekit.errors import ConfigError, DataError, StorageError
 from edgekit.export.golden import GoldenImage, choose_golden, npy, rows_of, run_golden
-from edgekit.export.network import Network, Progress, model_name, read_network
+from edgekit.export.manifest import make_manifest
+from edgekit.export.network import Network, Progress, read_network
 from edgekit.export.report import ExportReport, LoweringReport
 from edgekit.graph.calibrate.images import prepared
-from edgekit.graph.constants import static_shape
 from edgekit.graph.external import with_external_data
 from edgekit.graph.load import input_hw
 from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, LoweredModel, check_lowering, lower
@@ -98,7 +92,7 @@ def bundle_from_model(
     lowered, parities = lower_all(network, names, pictures, options, progress)
     golden, files = _golden(network, lowered, pictures, options)
     graphs, tensors, sizes = _graphs(network, lowered, parities)
-    manifest = _manifest(network, options, golden)
+    manifest = make_manifest(network, options.name, options.licence, golden)
     written = write_bundle(output, manifest=manifest, tensors=tensors, lowerings=graphs, files=files)
     reports = {
         name: LoweringReport(
@@ -238,46 +232,6 @@ def _graphs(
         sizes[name] = len(data)
         needed.update((tensor, None) for tensor, _ in references)
     return graphs, [stored[name] for name in needed], sizes
-
-
-def _manifest(network: Network, options: ExportOptions, golden: list[dict[str, Any]]) -> dict[str, Any]:
-    graph, family = network.model.graph, network.family
-    return {
-        "model": {
-            "name": options.name or model_name(network.path),
-            "task": "detect",
-            "classes": list(family.classes),
-            "source": {"file": os.path.basename(network.path), "sha256": network.sha256},
-            "licence": options.licence,
-        },
-        "preprocess": family.preprocess.to_json(),
-        "decode": family.decode.to_json(),
-        "input": _tensor(graph.inputs[0]),
-        "outputs": [_tensor(value) for value in graph.outputs],
-        "plan": None if network.plan is None else _short_floats(network.plan.to_json()),
-        "calibration": network.calibration,
-        "golden": golden,
-        "provenance": {
-            "tool": f"edgekit {edgekit.__version__}",
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "onnx": onnx.__version__,
-            "onnxruntime": ort.__version__,
-        },
-    }
-
-
-def _tensor(value: Any) -> dict[str, Any]:
-    return {"name": value.name, "shape": list(static_shape(value) or ()), "dtype": str(value.dtype.numpy())}
-
-
-def _short_floats(value: Any) -> Any:
-    """Floats with the fewest digits that give the same float32: thousands of scales stand in the manifest."""
-    if isinstance(value, dict):
-        return {key: _short_floats(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_short_floats(item) for item in value]
-    return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
 def make_report(
