@@ -1,13 +1,19 @@
 """edgekit check: is this bundle whole, well formed, and does it find here what it found where it was made?"""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
+
+import typer
 
 from edgekit.cli import options
 
 
 def check(
-    bundle: str = options.BUNDLE,
-    lowering: Optional[str] = options.LOWERING,
+    bundle: str = typer.Argument(
+        ..., metavar="FILE", help="An .ekb bundle; or an .onnx graph, whose Q/DQ rules alone are checked."
+    ),
+    lowering: Optional[str] = typer.Option(
+        None, "--lowering", metavar="NAME", help="Graph that runs the golden images; of an .onnx, what it is for."
+    ),
     threads: Optional[int] = options.THREADS,
     as_json: bool = options.JSON,
 ) -> None:
@@ -17,6 +23,9 @@ def check(
     from edgekit.runtime.detector import open_detector
     from edgekit.runtime.golden import check_golden, entry_counts
 
+    if bundle.endswith(".onnx"):
+        _check_graph(bundle, lowering, as_json)
+        return
     opened = open_bundle(bundle)
     entries, size = entry_counts(opened)
     lint = _lint(opened)
@@ -35,6 +44,34 @@ def check(
     golden.gate()
 
 
+def _check_graph(path: str, target: Optional[str], as_json: bool) -> None:
+    """The linter alone, for a plain ONNX file."""
+    from edgekit.cli import habits, screen
+    from edgekit.errors import ConfigError
+
+    with habits.workstation("check a graph", "export"):
+        from edgekit.graph.lint import TARGETS
+        from edgekit.graph.lint import lint as findings_of
+    if target is None:
+        raise ConfigError("say what {} is for with --lowering: {}".format(path, ", ".join(TARGETS)))
+    found = [finding.to_json() for finding in findings_of(_read_graph(path), target)]
+    lint = {"skipped": None, "lowerings": {target: found}}
+    screen.show({"graph": path, "lint": lint}, lambda: _draw_lint(lint), as_json)
+    _gate_lint(lint)
+
+
+def _read_graph(path: str) -> Any:
+    import onnx_ir
+
+    from edgekit.errors import ModelError
+
+    try:
+        return onnx_ir.load(path)
+    except Exception as error:  # protobuf's and the file system's faults have no common base
+        text = "cannot read {} as ONNX ({}: {}); check the path, or export the file again"
+        raise ModelError(text.format(path, type(error).__name__, error)) from error
+
+
 def _lint(opened: Any) -> Dict[str, Any]:
     """Lowering -> its findings; or why there are none."""
     try:
@@ -50,11 +87,7 @@ def _gate_lint(lint: Dict[str, Any]) -> None:
     found = [(name, rows[0]) for name, rows in lint["lowerings"].items() if rows]
     if found:
         name, first = found[0]
-        raise GateError(
-            "{}: node {} breaks rule {}: {}; {}".format(
-                name, first["node"], first["rule"], first["message"], first["cure"]
-            )
-        )
+        raise GateError("{}: node {node} breaks rule {rule}: {message}; {cure}".format(name, **first))
 
 
 def _draw(value: Dict[str, Any]) -> Any:
@@ -64,25 +97,51 @@ def _draw(value: Dict[str, Any]) -> Any:
     from edgekit.cli import screen
 
     golden = value["golden"]
-    total = golden["total"]
-    good, bad = Text("good", style="green"), Text("bad", style="red")
-    entries = "{} entries, {}, every hash matches".format(
-        value["entries"]["count"], screen.size(value["entries"]["bytes"])
+    hashes = "{count} entries, {size}, every hash matches".format(
+        count=value["entries"]["count"], size=screen.size(value["entries"]["bytes"])
     )
-    rows = [("hashes", Text.assemble(good, "  ", entries))]
-    if value["lint"]["skipped"]:
-        rows.append(("Q/DQ rules", Text("skipped: " + value["lint"]["skipped"], style="yellow")))
-    for name, found in value["lint"]["lowerings"].items():
-        rows.append(("Q/DQ " + name, Text.assemble(bad, "  {} findings".format(len(found))) if found else good))
+    rows: List[Any] = [("hashes", Text.assemble(_verdict(True), "  ", hashes))]
+    rows.append(("golden", Text.assemble(_verdict(golden["passed"]), "  ", _golden_line(golden))))
     if not golden["images"]:
-        rows.append(("golden", Text("none inside", style="yellow")))
-    else:
-        text = (
-            "{} images with {} on {}: {} boxes matched, {} missing, {} extra, score within {:.4f}, box within {:.2f} px"
-        )
-        shown = text.format(
-            len(golden["images"]), golden["lowering"], golden["backend"], total["matched"], total["missing"],
-            total["extra"], total["max_dscore"], total["max_dbox_px"],
-        )  # fmt: skip
-        rows.append(("golden", Text.assemble(good if golden["passed"] else bad, "  ", shown)))
-    return Group(screen.facts(rows, value["bundle"]))
+        rows[-1] = ("golden", Text("none inside", style="yellow"))
+    return Group(screen.facts(rows, value["bundle"]), _draw_lint(value["lint"]))
+
+
+def _golden_line(golden: Dict[str, Any]) -> str:
+    text = "{} images with {lowering} on {backend}: ".format(len(golden["images"]), **golden)
+    counts = "{matched} boxes matched, {missing} missing, {extra} extra, score within {max_dscore:.4f}, "
+    return text + (counts + "box within {max_dbox_px:.2f} px").format(**golden["total"])
+
+
+def _draw_lint(lint: Dict[str, Any]) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgekit.cli import screen
+
+    if lint["skipped"]:
+        return screen.facts([("rules ", Text("skipped: " + lint["skipped"], style="yellow"))])
+    clean = [name for name, found in lint["lowerings"].items() if not found]
+    rows = [("rules ", Text.assemble(_verdict(True), "  ", ", ".join(clean)))] if clean else []
+    parts: List[Any] = [screen.facts(rows)] if rows else []
+    for name, found in lint["lowerings"].items():
+        if found:
+            title = "{}: {} findings, the first of each rule; --json lists all".format(name, len(found))
+            columns = ("rule", "times", "node", "what it leads to", "cure")
+            parts += [Text(""), screen.table(columns, _by_rule(found), title, left=5)]
+    return Group(*parts)
+
+
+def _by_rule(found: List[Dict[str, str]]) -> List[Tuple[str, str, str, str, str]]:
+    """One row a rule: its number, how often it is broken, and the first finding."""
+    first: Dict[str, Dict[str, str]] = {}
+    for finding in found:
+        first.setdefault(finding["rule"], finding)
+    times = {rule: sum(finding["rule"] == rule for finding in found) for rule in first}
+    return [(rule, str(times[rule]), f["node"], f["message"], f["cure"]) for rule, f in first.items()]
+
+
+def _verdict(good: bool) -> Any:
+    from rich.text import Text
+
+    return Text("good", style="green") if good else Text("bad", style="bold red")

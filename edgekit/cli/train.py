@@ -1,5 +1,6 @@
 """edgekit train: what a recipe says."""
 
+import glob
 import json
 import os
 from typing import Any, Dict, Optional
@@ -24,7 +25,13 @@ def train(
         return
     with screen.progress("train") as progress:
         checkpoint = str(fit(recipe, resume=resume, progress=progress))
-    value = {"recipe": recipe, "checkpoint": checkpoint, "scores": _last_scores(os.path.dirname(checkpoint))}
+    folder = os.path.dirname(checkpoint)
+    value = {
+        "recipe": recipe,
+        "checkpoint": checkpoint,
+        "onnx": next(iter(sorted(glob.glob(os.path.join(glob.escape(folder), "*.onnx")))), None),
+        "scores": _last_scores(folder),
+    }
     screen.show(value, lambda: _draw(value), as_json)
 
 
@@ -45,8 +52,10 @@ def _draw(value: Dict[str, Any]) -> Any:
 
     from edgekit.cli import screen
 
-    following = "edgekit export {} --int8 --calib IMAGES -o student.ekb".format(value["checkpoint"])
+    following = "edgekit export {} --int8 --calib IMAGES -o student.ekb".format(value["onnx"] or value["checkpoint"])
     rows = [("recipe", value["recipe"]), ("checkpoint", value["checkpoint"])]
+    if value["onnx"]:
+        rows.append(("onnx", value["onnx"]))
     if value["scores"]:
         rows.append(
             ("scores", "AP {AP}, AP50 {AP50}, AP small {AP_small} after epoch {epoch}".format(**value["scores"]))

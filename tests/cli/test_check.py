@@ -91,6 +91,7 @@ def test_signed_integers_for_x86_break_a_rule(edgekit, tiny_model, pictures, tmp
         "-o", plain,
     )  # fmt: skip
     assert done.status == 0, done.err
+    _check_plain(edgekit, plain, tmp_path)
     manifest = dict(_manifest_of(write_float_bundle(str(tmp_path / "f.ekb"), tiny_model)))
     graphs = {"fp32": LoweredGraph(_bytes(tiny_model), [], 13), "ort-x86": LoweredGraph(_bytes(plain), [], 13)}
     path = str(tmp_path / "mixed.ekb")
@@ -99,6 +100,17 @@ def test_signed_integers_for_x86_break_a_rule(edgekit, tiny_model, pictures, tmp
     assert done.status == 3
     assert done.json["lint"]["lowerings"]["ort-x86"] and not done.json["lint"]["lowerings"]["fp32"]
     assert done.err.splitlines()[-1].startswith("error: ort-x86: node ")
+
+
+def _check_plain(edgekit, plain, folder):
+    """A plain graph is held against the rules of what it is for."""
+    assert edgekit("check", plain, "--lowering", "ort-arm").status == 0
+    done = edgekit("check", plain, "--lowering", "ort-x86")
+    assert done.status == 3 and "ort-x86: " in done.out and "cure" in done.out
+    done = edgekit("check", plain)
+    assert done.status == 2 and "say what" in done.err and "ort-arm" in done.err
+    done = edgekit("check", folder / "absent.onnx", "--lowering", "trt8")
+    assert done.status == 2 and "absent.onnx" in done.err and done.err.count("\n") == 1
 
 
 def _manifest_of(path):
