@@ -15,7 +15,6 @@ import argparse
 import json
 import logging
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -149,7 +148,10 @@ def peer(_, model, preprocess, chosen, inputs) -> int:
 
 
 def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident memory of this process; getrusage would count the parent's until the child has more."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return int(fields["VmHWM"].split()[0]) / 1024
 
 
 def report(args: argparse.Namespace, samples: list[dict]) -> None:

@@ -7,6 +7,7 @@ Between half and all of the bins are in use.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -70,6 +71,24 @@ class Histogram:
     def centres(self) -> np.ndarray:
         """Middle of each bin, (BINS,) float64."""
         return (np.arange(BINS) - BINS / 2 + 0.5) * self.width
+
+    def mapped(self, function: Callable[[np.ndarray], np.ndarray]) -> "Histogram":
+        """The histogram of function(x), each bin of x taken at its middle; a new histogram."""
+        result = Histogram()
+        filled = self.counts > 0
+        if not filled.any():
+            return result
+        ends = np.array([self.low, self.high])
+        values = function(np.clip(self.centres()[filled], self.low, self.high))
+        reached = np.concatenate([values, function(ends)])
+        result.low, result.high = float(reached.min()), float(reached.max())
+        result._grow(max(-result.low, result.high))
+        if result.radius == 0.0:
+            index = np.full(len(values), BINS // 2)
+        else:
+            index = np.minimum((values + result.radius) * (BINS / 2 / result.radius), BINS - 1).astype(np.intp)
+        np.add.at(result.counts, index, self.counts[filled])
+        return result
 
     def merged(self, other: "Histogram") -> "Histogram":
         """Both together, a new histogram."""

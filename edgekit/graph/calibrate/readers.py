@@ -13,16 +13,23 @@ def activation_reader(value: ir.Value) -> Function | None:
 
     Known are ReLU, LeakyReLU, Sigmoid, and x * gate(x) with gate Sigmoid (SiLU) or HardSigmoid (HardSwish).
     """
+    found = activation_of(value)
+    return None if found is None else found[0]
+
+
+def activation_of(value: ir.Value) -> tuple[Function, ir.Value] | None:
+    """The function of `activation_reader`, and the tensor that it makes of `value`."""
     if value.is_graph_output():
         return None
     readers = [use.node for use in value.uses()]
     if len(readers) == 1:
-        return _alone(readers[0])
+        function = _alone(readers[0])
+        return None if function is None else (function, readers[0].outputs[0])
     if len(readers) == 2 and {node.op_type for node in readers} & _GATES.keys():
         gate, product = sorted(readers, key=lambda node: node.op_type == "Mul")
         if _is_gated(value, gate, product):
-            function = _alone(gate)
-            return None if function is None else lambda x: x * function(x)
+            slope = _alone(gate)
+            return None if slope is None else (lambda x: x * slope(x), product.outputs[0])
     return None
 
 

@@ -2,7 +2,8 @@
 
 Which tensors are looked at: those that a computation makes. A tensor that only moves, selects or joins values
 (`SHARES`) takes the counts of what it was made of, so that both ends of it have one scale, as TensorRT and
-onnxruntime ask. A tensor whose range is known by definition (`BOUNDED`) is not looked at at all.
+onnxruntime ask. A tensor that an activation function makes of one other takes the counts of that one through the
+function: half of a network's traffic. A tensor whose range is known by definition (`BOUNDED`) is not looked at at all.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +13,7 @@ import onnx_ir as ir
 
 from edgekit.errors import ModelError
 from edgekit.graph.calibrate.histogram import Histogram
+from edgekit.graph.calibrate.readers import activation_of
 from edgekit.graph.runner import Runner
 
 SHARES = frozenset(
@@ -28,10 +30,13 @@ Progress = Callable[[int, int, str], None]
 
 def observed_tensors(model: ir.Model) -> list[str]:
     """Names of the float tensors that must be looked at, in graph order."""
+    derived = {
+        found[1] for node in model.graph for value in node.outputs if (found := activation_of(value)) is not None
+    }
     names = [value.name for value in model.graph.inputs]
     for node in model.graph:
         if node.op_type not in SHARES and node.op_type not in BOUNDED:
-            names += [value.name for value in node.outputs if value.dtype == ir.DataType.FLOAT]
+            names += [v.name for v in node.outputs if v.dtype == ir.DataType.FLOAT and v not in derived]
     return [name for name in names if name is not None]
 
 
@@ -68,20 +73,19 @@ def stream(
 
 
 def spread(model: ir.Model, histograms: Mapping[str, Histogram]) -> dict[str, Histogram]:
-    """Histograms of all float tensors: the observed ones, and those that share their values."""
+    """Histograms of all float tensors: the observed ones, those that share values, and those made by activations."""
     known = dict(histograms)
     for node in model.graph:
-        if node.op_type not in SHARES:
-            continue
         parts = [known[v.name] for v in node.inputs if v is not None and v.name in known]
-        if not parts:
-            continue
-        joined = parts[0]
-        for part in parts[1:]:
-            joined = joined.merged(part)
+        if node.op_type in SHARES and parts:
+            joined = parts[0]
+            for part in parts[1:]:
+                joined = joined.merged(part)
+            known.update({str(v.name): joined for v in node.outputs if v.dtype == ir.DataType.FLOAT})
         for value in node.outputs:
-            if value.dtype == ir.DataType.FLOAT:
-                known[str(value.name)] = joined
+            found = activation_of(value) if value.name in known else None
+            if found is not None and found[1].producer().op_type not in BOUNDED:  # type: ignore[union-attr]
+                known[str(found[1].name)] = known[str(value.name)].mapped(found[0])
     return known
 
 

@@ -36,6 +36,21 @@ def test_tensors_that_move_values_are_not_looked_at_and_share_their_counts():
     assert everything["all"].high == max(everything[f"joined{i}"].high for i in range(3))
 
 
+def test_what_an_activation_makes_is_counted_through_it():
+    model = load_canonical(tiny.yolox())
+    assert "stem_silu" not in observed_tensors(model)
+    made = spread(model, stream(model, inputs(), 3))["stem_silu"]
+    runner = Runner(model, ["stem_silu"])
+    values = np.concatenate([runner.run(x)[0].ravel() for _, x in inputs()])
+    assert made.total == values.size
+    assert made.low == pytest.approx(values.min(), abs=1e-5)
+    assert made.high == pytest.approx(values.max(), rel=1e-6)
+    for percentile in (1, 25, 50, 75, 99):
+        running = np.cumsum(made.counts) / made.total
+        seen = made.centres()[np.searchsorted(running, percentile / 100)]
+        assert seen == pytest.approx(np.percentile(values, percentile), abs=2 * made.width)
+
+
 def test_progress_counts_the_images():
     seen = []
     stream(load_canonical(tiny.yolox()), inputs(), 3, progress=lambda *state: seen.append(state))
