@@ -4,6 +4,7 @@ PYTHON := $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.10
 PIP := -m pip --disable-pip-version-check install --quiet
 DEMO := $(if $(wildcard .venv/.complete),.venv,.venv-demo)
 OUT := out/demo
+EDGEKIT := $(DEMO)/bin/edgekit
 
 .PHONY: help venv test slow demo lint device-test clean
 
@@ -45,8 +46,19 @@ lint: venv
 device-test:
 	tests/device_test.sh
 
+STUDENT := models/fasterx_student_thermal.onnx
+FLIGHT := "synth://?seed=2&frames=240&ir=only"
+
 demo: $(DEMO)/.complete
-	PATH="$(CURDIR)/$(DEMO)/bin:$$PATH" sh demo/demo.sh $(OUT)
+	@mkdir -p $(OUT)
+	$(EDGEKIT) synth $(OUT)/calibration --infrared --flights 12 --frames 120 --every 30
+	$(EDGEKIT) export $(STUDENT) --int8 --calib $(OUT)/calibration/infrared -o $(OUT)/student.ekb
+	$(EDGEKIT) run $(OUT)/student.ekb $(FLIGHT) --save $(OUT)/flight.mp4 --jsonl $(OUT)/flight.jsonl
+	$(EDGEKIT) bench $(OUT)/student.ekb --source $(FLIGHT) --html $(OUT)/report.html
+	@echo
+	@echo "look at       $(OUT)/flight.mp4 and $(OUT)/report.html"
+	@echo "what is here  $(EDGEKIT) inspect $(OUT)/student.ekb"
+	@echo "your own      $(EDGEKIT) export YOUR.onnx --int8 --calib YOUR_PICTURES -o yours.ekb"
 
 clean:
 	rm -rf .venv .venv-demo .venv-py* out build dist *.egg-info

@@ -165,6 +165,7 @@ def ours(name: str) -> tuple:
 
         def call() -> object:
             tracked = tracker.update(given)
+            tracked = tracked[tracked.track_id >= 0]
             return lambda: np.column_stack([tracked.class_id, tracked.track_id]).tolist()
 
         return call
@@ -188,6 +189,7 @@ def peer(name: str) -> tuple:
 
         def call() -> object:
             tracked = tracker.update(given)
+            tracked = tracked[tracked.track_id >= 0]
             return lambda: np.asarray(tracked, np.float64).reshape(-1, 8)[:, [6, 4]].astype(int).tolist()
 
         return call

@@ -45,6 +45,7 @@ def main() -> None:
             scores[name].start()
             for image, truth, number, detections in frames:
                 tracked = tracker.update(detections, image)
+                tracked = tracked[tracked.track_id >= 0]
                 scores[name].add(truth, number, tracked.xyxy, tracked.track_id)
         print(f"flight {seed + 1}/{args.flights}", file=sys.stderr)
     for name, score in scores.items():

@@ -14,7 +14,7 @@ class Detections:
         xyxy: (N, 4) float32, pixels of the *original* frame, x1 <= x2 and y1 <= y2.
         score: (N,) float32 in [0, 1].
         class_id: (N,) int64, index into the bundle's class names.
-        track_id: (N,) int64, or None before tracking.
+        track_id: (N,) int64, -1 where a box belongs to no confirmed track (yet); None before tracking.
     """
 
     xyxy: np.ndarray
@@ -71,7 +71,7 @@ class Detections:
         }
 
     def to_rows(self, classes: Sequence[str]) -> List[Dict[str, Any]]:
-        """One plain dict a box, ready for JSON: xyxy, score, class_id, class and, if tracked, track_id."""
+        """One plain dict a box, ready for JSON: xyxy, score, class_id, class and, if it has one, track_id."""
         rows = []
         for index in range(len(self)):
             class_id = int(self.class_id[index])
@@ -81,7 +81,7 @@ class Detections:
                 "class_id": class_id,
                 "class": classes[class_id],
             }  # type: Dict[str, Any]
-            if self.track_id is not None:
+            if self.track_id is not None and self.track_id[index] >= 0:
                 row["track_id"] = int(self.track_id[index])
             rows.append(row)
         return rows

@@ -10,22 +10,21 @@ ProfileRows = List[Dict[str, Any]]
 def profile_rows(layers: Sequence[LayerTime]) -> ProfileRows:
     """`[{"count": runs}, {"name", "timeMs", "averageMs", "medianMs", "percentage"}, …]`, slowest first.
 
-    `op` is added to trtexec's fields; `medianMs` is there where the backend keeps each call's time.
+    `op` is added to trtexec's fields.
     """
     total = sum(layer.total_ms for layer in layers)
     rows: ProfileRows = [{"count": max((layer.calls for layer in layers), default=0)}]
     for layer in sorted(layers, key=lambda one: -one.total_ms):
-        row = {
-            "name": layer.name,
-            "op": layer.op,
-            "timeMs": round(layer.total_ms, 4),
-            "averageMs": round(layer.total_ms / max(layer.calls, 1), 6),
-            "percentage": round(100 * layer.total_ms / total, 3) if total else 0.0,
-        }
-        median = getattr(layer, "median_ms", None)
-        if median is not None:
-            row["medianMs"] = round(float(median), 6)
-        rows.append(row)
+        rows.append(
+            {
+                "name": layer.name,
+                "op": layer.op,
+                "timeMs": round(layer.total_ms, 4),
+                "averageMs": round(layer.total_ms / max(layer.calls, 1), 6),
+                "medianMs": round(layer.median_ms, 6),
+                "percentage": round(100 * layer.total_ms / total, 3) if total else 0.0,
+            }
+        )
     return rows
 
 

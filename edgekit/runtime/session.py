@@ -47,12 +47,14 @@ class LayerTime:
         op: its operator.
         calls: how often it ran.
         total_ms: all its runs together.
+        median_ms: of its runs.
     """
 
     name: str
     op: str
     calls: int
     total_ms: float
+    median_ms: float
 
 
 class Session(ABC):

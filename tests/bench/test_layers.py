@@ -4,9 +4,9 @@ from edgekit.bench.layers import by_operator, profile_rows, trace_rows
 from edgekit.runtime.session import LayerTime
 
 LAYERS = [
-    LayerTime("relu_1", "Relu", 10, 5.0),
-    LayerTime("conv_1", "Conv", 10, 30.0),
-    LayerTime("conv_2", "Conv", 10, 15.0),
+    LayerTime("relu_1", "Relu", 10, 5.0, 0.5),
+    LayerTime("conv_1", "Conv", 10, 30.0, 2.9),
+    LayerTime("conv_2", "Conv", 10, 15.0, 1.5),
 ]
 
 

@@ -90,7 +90,8 @@ def _measure(text: str, scale: float) -> Tuple[int, int]:
 
 def _label(detections: Detections, row: int, classes: Sequence[str], width: int, scale: float) -> str:
     name = classes[int(detections.class_id[row])]
-    track = "" if detections.track_id is None else "#{}".format(int(detections.track_id[row]))
+    track_id = -1 if detections.track_id is None else int(detections.track_id[row])
+    track = "" if track_id < 0 else "#{}".format(track_id)
     full = "{} {}".format(name, track or "{:.2f}".format(float(detections.score[row])))
     if width >= 0.6 * _measure(full, scale)[0]:
         return full

@@ -124,11 +124,28 @@ def open_network(url: str) -> Capture:
     if url.startswith("rtsp://") and has_gstreamer():
         attempts.append((rtsp_pipeline(url), cv2.CAP_GSTREAMER))
     attempts.append((url, cv2.CAP_FFMPEG))
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay")
-    capture = _open(attempts)
+    with _ffmpeg_options("rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"):
+        capture = _open(attempts)
     if capture is None:
         raise SourceError("cannot open the stream {}; is the sender running and reachable from here?".format(url))
     return Capture(capture, url, live=True)
+
+
+@contextlib.contextmanager
+def _ffmpeg_options(text: str) -> Iterator[None]:
+    """Hand FFmpeg these options while a stream is opened, unless the user has set some.
+
+    They are the process's: a file opened with them loses its last frame.
+    """
+    name = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = text
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def csi_pipeline(sensor: int, width: int, height: int, fps: int, flip: int) -> str:

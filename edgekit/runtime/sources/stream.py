@@ -18,7 +18,7 @@ from edgekit.runtime.sources.source import Source
 _log = logging.getLogger(__name__)
 
 POLICIES = ("every", "latest")
-_READ_AHEAD = 2
+_READ_AHEAD = 1
 _JOIN_S = 2.0
 
 

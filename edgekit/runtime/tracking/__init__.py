@@ -4,9 +4,9 @@ from typing import Callable, Dict
 
 from edgekit.errors import ConfigError
 from edgekit.runtime.tracking.byte import ByteConfig, ByteTracker
-from edgekit.runtime.tracking.tracker import Tracker
+from edgekit.runtime.tracking.tracker import NO_TRACK, Tracker
 
-__all__ = ["TRACKERS", "ByteConfig", "ByteTracker", "Tracker", "open_tracker"]
+__all__ = ["NO_TRACK", "TRACKERS", "ByteConfig", "ByteTracker", "Tracker", "open_tracker"]
 
 
 def _bytetrack() -> Tracker:

@@ -23,7 +23,7 @@ from edgekit.runtime.tracking import kalman
 from edgekit.runtime.tracking.assign import assign
 from edgekit.runtime.tracking.gate import GATES
 from edgekit.runtime.tracking.motion import CameraMotion
-from edgekit.runtime.tracking.tracker import Tracker
+from edgekit.runtime.tracking.tracker import NO_TRACK, Tracker
 
 _ID, _STATUS, _HITS, _SEEN, _BORN = range(5)
 _TENTATIVE, _TRACKED, _LOST, _REMOVED = range(4)
@@ -180,10 +180,13 @@ class ByteTracker(Tracker):
         self._state = np.concatenate([self._state, kalman.start(xyxy_to_cxcywh(xyxy))], axis=1)
 
     def _report(self, detections: Detections, track_of_box: np.ndarray) -> Detections:
-        """The boxes (N,) whose track, a row each or -1, is confirmed, with its id."""
+        """The boxes (N,) with the id of their track, a row each or -1, where it is confirmed; see `Tracker.update`."""
+        track_id = np.full(len(detections), NO_TRACK, np.int64)
         boxes = np.flatnonzero(track_of_box >= 0)
         boxes = boxes[self._meta[_STATUS, track_of_box[boxes]] == _TRACKED]
-        return detections[boxes].with_tracks(self._meta[_ID, track_of_box[boxes]])
+        track_id[boxes] = self._meta[_ID, track_of_box[boxes]]
+        reported = (track_id != NO_TRACK) | (detections.score >= self.config.track_thresh)
+        return detections[reported].with_tracks(track_id[reported])
 
     def _forget(self) -> None:
         """Drop removed tracks, and the younger of a lost and a tracked one that lie on the same object."""

@@ -7,6 +7,9 @@ import numpy as np
 
 from edgekit.detections import Detections
 
+NO_TRACK = -1
+"""The `track_id` of a box that belongs to no confirmed track, or not yet."""
+
 
 class Tracker(ABC):
     """Gives the boxes of one object the same id from frame to frame."""
@@ -21,7 +24,9 @@ class Tracker(ABC):
             steps: frames since the last call; more than 1 where frames were dropped in between.
 
         Returns:
-            The boxes that belong to a confirmed track, in their old order, with `track_id` (K,) int64.
+            The boxes in their old order with `track_id` (K,) int64: those of confirmed tracks, and the strong ones that
+            belong to none (yet), with `NO_TRACK`. Only weak boxes without a track are left out: a detection does not
+            vanish because it cannot be followed.
         """
 
     @abstractmethod

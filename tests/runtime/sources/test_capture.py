@@ -1,4 +1,5 @@
 import logging
+import os
 
 import cv2
 import numpy as np
@@ -106,6 +107,7 @@ def test_rtsp_goes_through_the_hardware_decoder(monkeypatch):
         open_network("rtsp://x/y")
     assert "latency=0 drop-on-latency=true" in asked[0][0]
     assert asked[1] == ("rtsp://x/y", cv2.CAP_FFMPEG)
+    assert "OPENCV_FFMPEG_CAPTURE_OPTIONS" not in os.environ  # a file opened next would lose frames by them
 
 
 def test_grey_frames_become_bgr(monkeypatch):

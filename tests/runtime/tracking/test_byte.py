@@ -5,7 +5,7 @@ from scenes import Ground, boxes_at, crowd, through
 from edgekit.boxes import iou_matrix
 from edgekit.detections import Detections
 from edgekit.errors import ConfigError
-from edgekit.runtime.tracking import TRACKERS, ByteConfig, ByteTracker, Tracker, open_tracker
+from edgekit.runtime.tracking import NO_TRACK, TRACKERS, ByteConfig, ByteTracker, Tracker, open_tracker
 
 
 def plain(**changes):
@@ -13,8 +13,8 @@ def plain(**changes):
 
 
 def ids_of(tracker, frames):
-    """The list of track ids that each of the Detections gives."""
-    return [tracker.update(detections).track_id.tolist() for detections in frames]
+    """The list of confirmed track ids that each of the Detections gives."""
+    return [[i for i in tracker.update(detections).track_id.tolist() if i != NO_TRACK] for detections in frames]
 
 
 def test_one_object_keeps_one_id():
@@ -75,9 +75,19 @@ def test_a_new_object_is_reported_at_its_min_hits_th_box():
     assert ids_of(plain(min_hits=1), [first, both]) == [[1], [1, 2]]
 
 
-def test_a_flash_of_one_frame_is_never_reported():
+def test_a_flash_of_one_frame_gets_no_id():
     frames = [boxes_at([[50, 50]]), boxes_at([[50, 50], [200, 200]])] + [boxes_at([[50, 50]])] * 3
     assert ids_of(plain(), frames) == [[1]] * 5
+
+
+def test_a_strong_box_without_a_track_is_reported_all_the_same():
+    tracker = plain(min_hits=3)
+    tracker.update(boxes_at([[50, 50]]))
+    strong = tracker.update(boxes_at([[50, 50], [200, 200]], score=0.9))
+    assert strong.track_id.tolist() == [1, NO_TRACK]
+    np.testing.assert_array_equal(strong.xyxy, boxes_at([[50, 50], [200, 200]]).xyxy)
+    weak = tracker.update(boxes_at([[50, 50], [300, 300]], score=0.15))
+    assert weak.track_id.tolist() == [1]
 
 
 def test_empty_frames_from_the_start():
@@ -91,7 +101,7 @@ def test_ids_are_unique_in_a_frame_and_never_given_twice():
     seen_until = {}
     for step, detections in enumerate(crowd(30, 60)):
         shown = detections[np.arange(len(detections)) % 7 != step % 7]
-        ids = tracker.update(shown).track_id.tolist()
+        ids = [i for i in tracker.update(shown).track_id.tolist() if i != NO_TRACK]
         assert len(ids) == len(set(ids))
         for track_id in ids:
             assert step - seen_until.get(track_id, step) <= 4
