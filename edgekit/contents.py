@@ -1,5 +1,4 @@
 """What is inside a bundle, counted: layers, bits, bytes, lowerings. The value behind `edgekit inspect`."""
-# ruff: noqa: UP006, UP035, UP045
 
 import hashlib
 import json

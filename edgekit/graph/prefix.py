@@ -20,7 +20,8 @@ _NS_PER_GROUPED_OUTPUT = 0.26
 _NS_PER_BORDER_ELEMENT = 0.45
 _NS_PER_ACTIVATION = {"Sigmoid": 0.27, "LeakyRelu": 0.29, "HardSigmoid": 0.8, "Tanh": 0.8}
 _FEWEST_CHANNELS = 16
-"""Below these an int8 convolution spends its time gathering pixels and gains nothing."""
+_NS_PER_GATHERED_VALUE = 0.4
+"""With fewer channels an int8 convolution spends its time gathering the values under its kernel, one by one."""
 
 
 def float_prefix(graph: ir.Graph, planned: list[ir.Node]) -> dict[str, str]:
@@ -52,9 +53,10 @@ def layer_cost(node: ir.Node) -> float:
     cost = sum(_NS_PER_ACTIVATION.get(reader.op_type, 0.0) for reader in node.outputs[0].consumers()) * outputs
     if node.op_type == "Conv" and _group(node) > 1:
         return cost + _NS_PER_GROUPED_OUTPUT * outputs
+    values = math.prod(weight.shape[1:])
     if node.op_type == "Conv" and weight.shape[1] < _FEWEST_CHANNELS:
-        return cost
-    return cost + _NS_PER_MULTIPLICATION * outputs * math.prod(weight.shape[1:])
+        return cost + _NS_PER_GATHERED_VALUE * values * outputs / weight.shape[0]
+    return cost + _NS_PER_MULTIPLICATION * outputs * values
 
 
 def _border_elements(graph: ir.Graph, position: dict[ir.Node, int], cut: int) -> int:
