@@ -7,6 +7,7 @@ function: half of a network's traffic. A tensor whose range is known by definiti
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import onnx_ir as ir
@@ -64,11 +65,15 @@ def stream(
     computed = [name for name in names if name != source]
     runner = Runner(model, computed, threads)
     histograms = {name: Histogram() for name in names}
-    for done, (label, x_nchw) in enumerate(inputs, start=1):
-        _count(histograms, label, [str(source)], [x_nchw])
-        _count(histograms, label, computed, runner.run(x_nchw))
-        if progress is not None:
-            progress(done, count, label)
+    # one picture is counted while the next one runs: never more than two pictures' tensors are held
+    with ThreadPoolExecutor(1) as counter:
+        pending: Future[None] | None = None
+        for done, (label, x_nchw) in enumerate(inputs):
+            arrays = runner.run(x_nchw)
+            _finish(pending, done, count, progress)
+            pending = counter.submit(_count, histograms, label, [str(source), *computed], [x_nchw, *arrays])
+            del arrays
+        _finish(pending, count, count, progress)
     return histograms
 
 
@@ -87,6 +92,15 @@ def spread(model: ir.Model, histograms: Mapping[str, Histogram]) -> dict[str, Hi
             if found is not None and found[1].producer().op_type not in BOUNDED:  # type: ignore[union-attr]
                 known[str(found[1].name)] = known[str(value.name)].mapped(found[0])
     return known
+
+
+def _finish(pending: "Future[None] | None", done: int, count: int, progress: Progress | None) -> None:
+    """Wait until the picture before is counted; an error of its counting comes out here."""
+    if pending is None:
+        return
+    pending.result()
+    if progress is not None:
+        progress(done, count, "calibrate")
 
 
 def _count(histograms: dict[str, Histogram], label: str, names: list[str], arrays: list[np.ndarray]) -> None:

@@ -54,7 +54,7 @@ def test_what_an_activation_makes_is_counted_through_it():
 def test_progress_counts_the_images():
     seen = []
     stream(load_canonical(tiny.yolox()), inputs(), 3, progress=lambda *state: seen.append(state))
-    assert seen == [(1, 3, "0.png"), (2, 3, "1.png"), (3, 3, "2.png")]
+    assert seen == [(1, 3, "calibrate"), (2, 3, "calibrate"), (3, 3, "calibrate")]
 
 
 def test_a_network_that_overflows_is_an_error_that_names_tensor_and_image():
