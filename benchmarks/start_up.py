@@ -1,4 +1,4 @@
-"""Time whole processes from start to end, in turns: `edgekit --help`, importing the runtime, and bare imports for scale.
+"""Time whole processes in turns: `edgekit --help`, importing the runtime, and bare imports for scale.
 
     python benchmarks/start_up.py [--rounds 20]
 
