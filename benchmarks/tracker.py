@@ -189,7 +189,6 @@ def peer(name: str) -> tuple:
 
         def call() -> object:
             tracked = tracker.update(given)
-            tracked = tracked[tracked.track_id >= 0]
             return lambda: np.asarray(tracked, np.float64).reshape(-1, 8)[:, [6, 4]].astype(int).tolist()
 
         return call

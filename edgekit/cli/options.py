@@ -20,7 +20,7 @@ JSON = typer.Option(False, "--json", help="Print one JSON object.")
 MODEL = typer.Argument(
     ..., metavar="MODEL", help="ONNX detector with a YOLOX, YOLOv8 or NanoDet head, or a checkpoint of edgekit train."
 )
-METHOD = typer.Option("mse", "--method", metavar="NAME", help="minmax, percentile, entropy or mse.")
+METHOD = typer.Option("auto", "--method", metavar="NAME", help="auto, minmax, percentile, entropy or mse.")
 CALIB_COUNT = typer.Option(None, "--calib-count", metavar="N", min=1, help="How many of the pictures; default: all.")
 SEED = typer.Option(0, "--seed", metavar="N", help="What chooses them.")
 FLOAT_LAYERS = typer.Option(

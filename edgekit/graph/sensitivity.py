@@ -98,7 +98,7 @@ def choose_float_layers(
     model: ir.Model,
     plan_with: Callable[[dict[str, str]], QuantPlan],
     judge: Judge,
-    least_gain: float = 0.015,
+    least_gain: float = 0.01,
     target: float = 0.9,
     single_layers: bool = True,
     progress: Progress | None = None,
