@@ -48,7 +48,12 @@ def quantize(
     with model_file.as_onnx(model) as path, screen.progress("calibrate") as progress:
         quantized = _quantize(path, calib, chosen, family, progress)
     record = quantized.calibration
-    calibration = {"method": record.method, "images": len(record.images), "sha256": list(record.images), "seed": record.seed}
+    calibration = {
+        "method": record.method,
+        "images": len(record.images),
+        "sha256": list(record.images),
+        "seed": record.seed,
+    }
     planned = _write_adjusted(target, quantized) if equalize or bias_correction else model
     plan_file.write_plan(target, planned, quantized.plan, calibration)
     value = _value(planned, target, quantized)
