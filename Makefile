@@ -35,7 +35,7 @@ test: venv
 	.venv/bin/python -m pytest
 
 slow: venv
-	.venv/bin/python -m pytest -m "slow or not slow"
+	.venv/bin/python -m pytest -m "not gpu"
 
 lint: venv
 	.venv/bin/ruff format --check .

@@ -61,7 +61,7 @@ def weight_shifts(
     """Layer name -> shift (C_out,) of the mean output that rounding its weights causes."""
     layers = _layers(model, plan)
     names = sorted({str(x.name) for x in (n.inputs[0] for n in layers) if x is not None and x.producer() is not None})
-    means = channel_means(Runner(model, names, threads), names, inputs)
+    means = channel_means(Runner(model, names, threads), names, inputs) if names else {}
     means[str(model.graph.inputs[0].name)] = np.mean([x.mean(axis=(0, 2, 3)) for x in inputs], axis=0)
     shifts = {}
     for node in layers:

@@ -7,6 +7,7 @@ from edgekit.graph.insert import insert_qdq
 from edgekit.graph.load import load_canonical, model_bytes
 from edgekit.graph.plan import PlanOptions, make_plan, weighted_layers
 from edgekit.graph.runner import Runner
+from edgekit.precision import QuantPlan
 from tests.graph import tiny
 
 
@@ -75,3 +76,10 @@ def test_unknown_mode():
     model, plan = planned()
     with pytest.raises(ValueError, match="mode is one of none, weights, sequential, got 'all'"):
         correct_bias(model, plan, inputs(), "all")
+
+
+def test_a_plan_of_the_first_layer_alone_looks_at_no_tensor_inside():
+    model, plan = planned()
+    first = next(iter(plan.weights))
+    shifts = weight_shifts(model, QuantPlan({first: plan.weights[first]}, plan.activations), inputs())
+    assert list(shifts) == [first]
