@@ -1,8 +1,12 @@
 import os
+import signal
 
 import pytest
 
 import tests  # noqa: F401  pytest 7.0 on Python 3.6 finds the package only once it is imported
+
+# A shell starts its background jobs with Ctrl-C ignored; what is tested here is what a terminal starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _reference_folder():
