@@ -1,12 +1,12 @@
 """What is inside a bundle, counted: layers, bits, bytes, lowerings. The value behind `edgekit inspect`."""
 
-import hashlib
 import json
 import os
 import zipfile
 from typing import Any, Dict, List, Optional
 
 from edgekit.bundle import MANIFEST, WEIGHTS, Bundle
+from edgekit.files import sha256_bytes
 
 _KINDS = ((MANIFEST, "manifest"), (WEIGHTS, "weights"), ("graphs/", "graphs"), ("golden/", "golden"))
 
@@ -122,7 +122,7 @@ def _calibration(record: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
         return None
     short = {key: value for key, value in record.items() if key != "sha256"}
     hashes = record.get("sha256") or []
-    short["digest"] = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:16]
+    short["digest"] = sha256_bytes(json.dumps(hashes).encode())[:16]
     return short
 
 

@@ -31,15 +31,30 @@ def atomic_write(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
         with storage_errors(path):
             with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
                 yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
             os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-            _sync_folder(folder)
+        put_in_place(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def put_in_place(temporary: PathLike, path: PathLike) -> None:
+    """Give a finished, closed file its name, durably: fsync, rename, fsync of the folder.
+
+    Args:
+        temporary: in the same folder as `path`.
+        path: what it becomes; a file there is replaced.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written; `path` is as it was before.
+    """
+    path = os.fspath(path)
+    with storage_errors(path):
+        _sync(os.fspath(temporary))
+        os.replace(os.fspath(temporary), path)
+        with contextlib.suppress(OSError):  # a file system that cannot sync a folder is no error
+            _sync(os.path.dirname(path) or ".")
 
 
 @contextlib.contextmanager
@@ -79,11 +94,9 @@ def _umask() -> int:
     return mask
 
 
-def _sync_folder(folder: str) -> None:
-    """Make the rename itself durable; a file system that cannot is not an error."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _sync(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

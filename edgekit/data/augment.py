@@ -9,6 +9,8 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
+from edgekit.boxes import area, clip_xyxy
+
 PAD_VALUE = 114
 
 
@@ -87,25 +89,19 @@ def affine(
     offset = np.array([shift_xy[0], shift_xy[1]] * 2, np.float32)
     return _cut(
         Labelled(image, item.xyxy * factor + offset, item.class_id, item.ignore_xyxy * factor + offset),
-        (0.0, 0.0, float(size_wh[0]), float(size_wh[1])),
+        size_wh,
         min_visible,
     )
 
 
-def _cut(item: Labelled, window: Tuple[float, float, float, float], min_visible: float) -> Labelled:
-    low = np.array([window[0], window[1]] * 2, np.float32)
-    high = np.array([window[2], window[3]] * 2, np.float32)
-    boxes = np.clip(item.xyxy, low, high)
-    visible = _area(boxes) / np.maximum(_area(item.xyxy), 1e-6)
+def _cut(item: Labelled, size_wh: Tuple[int, int], min_visible: float) -> Labelled:
+    boxes = clip_xyxy(item.xyxy, *size_wh)
+    visible = area(boxes) / np.maximum(area(item.xyxy), 1e-6)
     keep = visible >= min_visible
     partly = (visible > 0.02) & ~keep
-    regions = np.clip(item.ignore_xyxy, low, high)
-    regions = regions[_area(regions) > 0]
+    regions = clip_xyxy(item.ignore_xyxy, *size_wh)
+    regions = regions[area(regions) > 0]
     return Labelled(item.image, boxes[keep], item.class_id[keep], np.concatenate([regions, boxes[partly]], axis=0))
-
-
-def _area(xyxy: np.ndarray) -> np.ndarray:
-    return np.maximum(xyxy[:, 2] - xyxy[:, 0], 0) * np.maximum(xyxy[:, 3] - xyxy[:, 1], 0)
 
 
 def random_crop(

@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.data.synth.flight import Flight, SynthFrame
 from edgekit.data.synth.truth import Truth
 from edgekit.errors import DataError, StorageError
-from edgekit.files import PathLike, atomic_write, storage_errors
+from edgekit.files import PathLike, atomic_write, put_in_place, storage_errors
 
 Progress = Callable[[int, int, str], None]
 
@@ -42,7 +42,7 @@ def write_video(flight: Flight, path_mp4: PathLike, infrared: bool = False, prog
         _encode(flight, temporary, infrared, truth, progress)
         with storage_errors(path):
             os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+        put_in_place(temporary, path)
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)

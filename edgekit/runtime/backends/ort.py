@@ -99,7 +99,7 @@ def _settings(options: SessionOptions, threads: int) -> Any:
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
     settings.log_severity_level = _ERRORS_ONLY
-    # Spinning workers are 6 to 9 % faster on an idle machine, half as fast on a busy one, and cost power.
+    # Spinning workers are a little faster on an idle machine, slower on a busy one, and cost power.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     settings.add_session_config_entry("session.force_spinning_stop", "1")
     # One plan for all tensors keeps them all allocated: 7 to 25 MB more for a detector, and no faster.

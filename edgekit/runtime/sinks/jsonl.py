@@ -5,7 +5,7 @@ import os
 from typing import IO, Any, Dict, Optional, Tuple
 
 from edgekit.detections import Detections
-from edgekit.files import PathLike, storage_errors
+from edgekit.files import PathLike, put_in_place, storage_errors
 from edgekit.frames import Frame
 from edgekit.runtime.record import FrameRecord
 from edgekit.runtime.sinks.sink import Sink, StreamInfo
@@ -41,10 +41,8 @@ class JsonlSink(Sink):
             return
         stream, self._stream = self._stream, None
         with storage_errors(self._path):
-            stream.flush()
-            os.fsync(stream.fileno())
             stream.close()
-            os.replace(self._part, self._path)
+        put_in_place(self._part, self._path)
 
     def _opened(self) -> IO[str]:
         if self._stream is None:

@@ -7,7 +7,7 @@ import cv2
 
 from edgekit.detections import Detections
 from edgekit.errors import ConfigError, StorageError
-from edgekit.files import PathLike, storage_errors
+from edgekit.files import PathLike, put_in_place, storage_errors
 from edgekit.frames import Frame
 from edgekit.runtime.record import FrameRecord
 from edgekit.runtime.sinks.picture import Picture
@@ -69,8 +69,7 @@ class VideoSink(Sink):
         writer, self._writer = self._writer, None
         writer.release()
         self._check_whole()
-        with storage_errors(self._path):
-            os.replace(self._part, self._path)
+        put_in_place(self._part, self._path)
 
     def _check_whole(self) -> None:
         """OpenCV's writer says nothing of a failed write, but leaves a file that cannot be opened."""
