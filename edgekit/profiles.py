@@ -1,4 +1,4 @@
-"""Device profiles: what a board is, from `engines/profiles/NAME.toml`, so that one can be reasoned about from elsewhere.
+"""Device profiles: what a board is, from `engines/profiles/NAME.toml`, to reason about one that is elsewhere.
 
 A profile says what a machine of that kind can do; `edgekit.devices` says what this machine is. Every table of a file
 names the source of its numbers.
@@ -285,7 +285,7 @@ def read_profile(name: str) -> Profile:
 
 
 def profile_of(model: str) -> Optional[Profile]:
-    """The profile that recognises a device-tree model or GPU name; the longest matching part wins, None for no match."""
+    """The profile that recognises a device-tree model or GPU name; the longest part wins, None for no match."""
     found: List[Tuple[int, str]] = []
     for name in profile_names():
         for part in read_profile(name).models:
