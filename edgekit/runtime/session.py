@@ -4,7 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -57,6 +57,23 @@ class LayerTime:
     median_ms: float
 
 
+@dataclass(frozen=True)
+class RunTimes:
+    """The parts of one run on a GPU, between events on its stream.
+
+    Attributes:
+        h2d_ms: copy to the device; 0 where the GPU reads host memory itself.
+        compute_ms: the network.
+        d2h_ms: copy back.
+        enqueue_ms: processor time until all was queued.
+    """
+
+    h2d_ms: float
+    compute_ms: float
+    d2h_ms: float
+    enqueue_ms: float
+
+
 class Session(ABC):
     """A network, loaded and ready to run; one thread uses it at a time.
 
@@ -65,12 +82,18 @@ class Session(ABC):
         outputs: what `run` gives, in this order.
         backend: library and version, such as "onnxruntime 1.19.2".
         threads: worker threads of one run.
+        last_times: the parts of the last run; None on a processor.
+        cuda_graph: whether runs are launched as one CUDA graph.
+        device_memory_mb: GPU memory that the session holds, MB of 10^6 bytes; None on a processor.
     """
 
     inputs: Tuple[TensorSpec, ...]
     outputs: Tuple[TensorSpec, ...]
     backend: str
     threads: int
+    last_times: Optional[RunTimes] = None
+    cuda_graph: bool = False
+    device_memory_mb: Optional[float] = None
 
     @abstractmethod
     def run(self, feeds: Mapping[str, np.ndarray]) -> List[np.ndarray]:
@@ -94,6 +117,14 @@ class Session(ABC):
             BackendError: the session was not opened with `profile`.
         """
         raise BackendError("{} records no layer times here; open the session with profile=True".format(self.backend))
+
+    def layer_info(self) -> List[Dict[str, Any]]:
+        """What the layers became: one plain dict a layer, with at least `name`, `op` and `precision`.
+
+        Raises:
+            BackendError: the library does not tell.
+        """
+        raise BackendError("{} does not say what its layers became".format(self.backend))
 
     @abstractmethod
     def close(self) -> None:
