@@ -22,22 +22,10 @@ LIBRARIES = ("tensorrt", "tensorrt_rtx")
 # Names that not every version from 8.2 to 11 has -> (first, last) version that has them, "" for open ends.
 VERSIONED: Dict[str, Dict[str, Tuple[str, str]]] = {
     "NetworkDefinitionCreationFlag": {"EXPLICIT_BATCH": ("", "10"), "STRONGLY_TYPED": ("10.0", "")},
-    "BuilderFlag": {
-        "FP16": ("", "10"),
-        "INT8": ("", "10"),
-        "OBEY_PRECISION_CONSTRAINTS": ("", "10"),
-        "STRICT_TYPES": ("", "8.6"),
-        "MONITOR_MEMORY": ("10.1", ""),
-    },
-    "MemoryPoolType": {"WORKSPACE": ("8.4", ""), "TACTIC_DRAM": ("8.6", "")},
-    "TacticSource": {
-        "CUBLAS": ("", "10"),
-        "CUBLAS_LT": ("", "10"),
-        "CUDNN": ("", "10"),
-        "EDGE_MASK_CONVOLUTIONS": ("8.4", ""),
-        "JIT_CONVOLUTIONS": ("8.5", ""),
-    },
-    "Builder": {"platform_has_fast_int8": ("", "10"), "platform_has_fast_fp16": ("", "10")},
+    "BuilderFlag": {"FP16": ("", "10"), "INT8": ("", "10"), "OBEY_PRECISION_CONSTRAINTS": ("", "10")},
+    "MemoryPoolType": {"WORKSPACE": ("8.4", "")},
+    "TacticSource": {"CUBLAS": ("", "10"), "CUBLAS_LT": ("", "10"), "CUDNN": ("", "10")},
+    "Builder": {"platform_has_fast_int8": ("", "10")},
     "IBuilderConfig": {
         "max_workspace_size": ("", "8.6"),
         "set_memory_pool_limit": ("8.4", ""),
@@ -55,7 +43,6 @@ VERSIONED: Dict[str, Dict[str, Tuple[str, str]]] = {
         "set_tensor_address": ("8.5", ""),
         "execute_async_v3": ("8.5", ""),
         "execute_async_v2": ("", "8.6"),
-        "enqueue_emits_profile": ("8.2", ""),
     },
 }
 
@@ -136,12 +123,13 @@ def open_tensorrt() -> TensorRT:
 def make_logger(tensorrt: TensorRT, messages: List[Message]) -> "trt.ILogger":
     """A logger that keeps errors, warnings and notes in `messages`, and passes them on to `logging`."""
     module = tensorrt.module
+    severities = module.ILogger.Severity
     ours = {
-        module.ILogger.INTERNAL_ERROR: ("INTERNAL_ERROR", logging.ERROR),
-        module.ILogger.ERROR: ("ERROR", logging.ERROR),
-        module.ILogger.WARNING: ("WARNING", logging.INFO),
-        module.ILogger.INFO: ("INFO", logging.DEBUG),
-        module.ILogger.VERBOSE: ("VERBOSE", logging.DEBUG),
+        severities.INTERNAL_ERROR: ("INTERNAL_ERROR", logging.ERROR),
+        severities.ERROR: ("ERROR", logging.ERROR),
+        severities.WARNING: ("WARNING", logging.INFO),
+        severities.INFO: ("INFO", logging.DEBUG),
+        severities.VERBOSE: ("VERBOSE", logging.DEBUG),
     }
 
     class Log(module.ILogger):  # type: ignore[misc, name-defined]
