@@ -89,13 +89,13 @@ def build_plan(
         take_pairs_off(tensorrt, parsed.network, set(attempt.without_pairs))
         pinned_now = pin_to_float32(tensorrt, parsed.network, set(attempt.float32))
         config = _configure(tensorrt, builder, parsed, settings, attempt, target, bool(pinned_now))
-        timings = _load_timings(config, key, options)
+        timings = _load_timings(tensorrt, config, key, options)
         watching = trt_build.report_progress(tensorrt, config, progress) if progress is not None else None
         plan = trt_build.serialize(builder, parsed.network, config)
         del watching
         if plan is not None:
             facts = _facts(tensorrt, parsed, config, messages, settings, timings, number + 1)
-            _save_timings(config, key, options)
+            _save_timings(tensorrt, config, key, options)
             return Built(plan, attempt.concessions, facts)
         attempt = next_attempt(attempt, _failure(tensorrt, parsed, messages, target, attempt))
         _log.warning("the build failed and is tried again: %s", attempt.concessions[-1].what)
@@ -165,9 +165,9 @@ def _configure(
     return config
 
 
-def _load_timings(config: "trt.IBuilderConfig", key: EngineKey, options: BuildOptions) -> str:
-    if not options.timing_cache:
-        return "off"
+def _load_timings(tensorrt: TensorRT, config: "trt.IBuilderConfig", key: EngineKey, options: BuildOptions) -> str:
+    if not options.timing_cache or not tensorrt.keeps_timings:
+        return "off" if tensorrt.keeps_timings else "TensorRT-RTX keeps none"
     timings = read_timings(timing_cache_path(key, options.cache_dir or ""), key)
     if trt_build.load_timing_cache(config, timings.data) or not timings.data:
         return timings.state
@@ -175,8 +175,9 @@ def _load_timings(config: "trt.IBuilderConfig", key: EngineKey, options: BuildOp
     return "refused by TensorRT"
 
 
-def _save_timings(config: "trt.IBuilderConfig", key: EngineKey, options: BuildOptions) -> None:
-    data = trt_build.saved_timing_cache(config) if options.timing_cache else b""
+def _save_timings(tensorrt: TensorRT, config: "trt.IBuilderConfig", key: EngineKey, options: BuildOptions) -> None:
+    wanted = options.timing_cache and tensorrt.keeps_timings
+    data = trt_build.saved_timing_cache(config) if wanted else b""
     if data:
         write_timings(timing_cache_path(key, options.cache_dir or ""), key, data)
 
@@ -216,7 +217,7 @@ def _facts(
         "strongly_typed": parsed.strongly_typed,
         "attempts": attempts,
         "timing_cache": timings,
-        "warnings": [one.text for one in messages if one.severity == "WARNING"][:20],
+        "warnings": sorted({one.text.strip() for one in messages if one.severity == "WARNING"})[:20],
     }
     if settings.dla_core is not None:
         facts["off_dla"] = trt_build.off_dla(parsed.network, config)

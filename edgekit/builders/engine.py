@@ -45,7 +45,7 @@ def engine_from_bundle(
     tensorrt = open_tensorrt()
     target = target or this_target()
     dla = options.dla_core is not None
-    lowering = suitable_lowering(bundle, target.profile, tensorrt.version, options.lowering, dla)
+    lowering = suitable_lowering(bundle, target.profile, tensorrt.generation, options.lowering, dla)
     settings = settings_for(options, target.profile)
     key = new_key(bundle.sha256, lowering, tensorrt, target, options.dla_core)
     key = replace(key, settings=settings.to_pairs())
@@ -125,7 +125,7 @@ def _memory(graph: str, record: Dict[str, Any], settings: Settings, tensorrt: Te
         int(record.get("hints", {}).get("activation_bytes_peak", 0)),
         settings.workspace_mib,
         settings.low_memory,
-        tensorrt.major,
+        tensorrt.generation,
         available_memory_mib(),
         free_swap_mib(),
     )

@@ -75,7 +75,7 @@ def predict_build_memory(
     activation_bytes: int,
     workspace_mib: int,
     low_memory: bool,
-    tensorrt_major: int,
+    generation: int,
     free_mib: Optional[int],
     swap_mib: int,
 ) -> BuildMemory:
@@ -86,10 +86,10 @@ def predict_build_memory(
         activation_bytes: of all tensors that are alive at once.
         workspace_mib: limit of the scratch memory.
         low_memory: whether cuDNN and cuBLAS are left out.
-        tensorrt_major: from 10 on TensorRT does not load them by itself.
+        generation: TensorRT's major version; from 10 on it does not load them by itself.
         free_mib, swap_mib: of the machine.
     """
-    libraries = _LIBRARIES_MIB if tensorrt_major < 10 and not low_memory else 0
+    libraries = _LIBRARIES_MIB if generation < 10 and not low_memory else 0
     parts = {
         "CUDA": _CUDA_MIB,
         "builder": _BUILDER_MIB,

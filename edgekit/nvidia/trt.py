@@ -82,9 +82,16 @@ class TensorRT:
         self.version = str(module.__version__)
 
     @property
-    def major(self) -> int:
-        """First number of the version."""
-        return int(self.version.split(".")[0])
+    def generation(self) -> int:
+        """The major version of TensorRT whose graphs it reads: TensorRT-RTX 1.x counts as 10, without flags as 11."""
+        if self.library == LIBRARIES[0]:
+            return int(self.version.split(".")[0])
+        return 11 if optional(self.module.BuilderFlag, "FP16") is None else 10
+
+    @property
+    def keeps_timings(self) -> bool:
+        """Whether a timing cache means anything: TensorRT-RTX chooses its kernels on the device, when it runs."""
+        return self.library == LIBRARIES[0]
 
     @property
     def strongly_typed(self) -> bool:

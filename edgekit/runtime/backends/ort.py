@@ -12,7 +12,7 @@ import onnxruntime
 from edgekit.devices import cpu_features, cpu_model, is_x86, physical_cores
 from edgekit.errors import BackendError
 from edgekit.files import sha256_bytes
-from edgekit.runtime.backends.onnx_scan import signed_activation
+from edgekit.onnx_scan import signed_activation
 from edgekit.runtime.session import LayerTime, Session, SessionOptions
 from edgekit.tensors import TensorSpec
 

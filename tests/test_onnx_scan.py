@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from edgekit.runtime.backends.onnx_scan import signed_activation
+from edgekit.onnx_scan import node_operators, signed_activation
 
-GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "golden")
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden")
 
 
 def read(name):
@@ -15,6 +15,12 @@ def read(name):
 def test_finds_the_signed_activation():
     assert signed_activation(read("tiny_signed.onnx")) == "images"
     assert signed_activation(read("tiny_yolox.onnx")) is None
+
+
+def test_lists_the_operators_of_the_nodes():
+    operators = node_operators(read("tiny_signed.onnx"))
+    assert operators.count("QuantizeLinear") >= 1 and "Conv" in operators
+    assert node_operators(b"not onnx at all") == []
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 10, 63, 64, 65, 500, 1000])

@@ -1,4 +1,4 @@
-"""Look into an ONNX file without the onnx package: just enough to find signed activation quantisers.
+"""Look into an ONNX file without the onnx package: just enough to list its operators and find signed quantisers.
 
 An ONNX file is protocol buffers: a message is a sequence of (field number, wire type, value); nested messages and
 strings are byte ranges. Field numbers are those of onnx.proto3.
@@ -21,6 +21,15 @@ def signed_activation(model: bytes) -> Optional[str]:
         return _first_signed(memoryview(model))
     except (IndexError, ValueError):
         return None  # not protocol buffers: the library that loads it says what is wrong
+
+
+def node_operators(model: bytes) -> List[str]:
+    """The operator of every node of the main graph, in order; none if it is not ONNX."""
+    try:
+        nodes = [v for graph in _messages(memoryview(model), _GRAPH) for field, v in _fields(graph) if field == _NODE]
+        return [_node(node)[1].decode("utf-8", "replace") for node in nodes]
+    except (IndexError, ValueError):
+        return []
 
 
 def _first_signed(model: memoryview) -> Optional[str]:

@@ -1,0 +1,81 @@
+"""Which engine of a bundle this device flies with: what the perf guard found, kept beside the engines.
+
+The record names no engine file: it says which lowering won and under which key that was measured. On another TensorRT,
+GPU or power mode it means nothing, and is not used.
+"""
+
+import json
+import logging
+import os
+from dataclasses import replace
+from typing import Any, Dict, Optional
+
+from edgekit.builders.engine import engine_path
+from edgekit.bundle import Bundle
+from edgekit.engine import EngineKey
+from edgekit.files import atomic_write, storage_errors
+
+FORMAT = "edgekit-engine-choice"
+VERSION = 1
+_log = logging.getLogger(__name__)
+
+
+def choice_path(bundle: Bundle, key: EngineKey, cache_dir: Optional[str] = None) -> str:
+    """Where the choice for a machine and settings lies; the key's lowering does not matter."""
+    folder = os.path.dirname(engine_path(bundle, key, cache_dir))
+    return os.path.join(folder, "choice-{}.json".format(_unlowered(key).digest()))
+
+
+def write_choice(
+    bundle: Bundle, key: EngineKey, lowering: str, why: str, evidence: Dict[str, Any], cache_dir: Optional[str] = None
+) -> str:
+    """Record that `lowering` won.
+
+    Args:
+        bundle: opened.
+        key: of any engine that took part.
+        lowering: the winner.
+        why: one sentence.
+        evidence: what was measured, plain values.
+        cache_dir: see `edgekit.bundle.default_cache_dir`.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    path = choice_path(bundle, key, cache_dir)
+    record = {
+        "format": FORMAT,
+        "version": VERSION,
+        "key": _unlowered(key).to_json(),
+        "lowering": lowering,
+        "why": why,
+        "evidence": evidence,
+    }
+    with storage_errors(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    with atomic_write(path, "w") as stream:
+        json.dump(record, stream, indent=1, sort_keys=True)
+    return path
+
+
+def read_choice(bundle: Bundle, key: EngineKey, cache_dir: Optional[str] = None) -> Optional[Dict[str, Any]]:
+    """The record for this machine and settings: lowering, why, evidence; None where nothing was measured."""
+    path = choice_path(bundle, key, cache_dir)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            record: Dict[str, Any] = json.load(stream)
+        if record["format"] != FORMAT or record["version"] != VERSION or record["lowering"] not in bundle.lowerings:
+            raise ValueError("not a choice of this bundle")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.warning("%s is not used (%s); edgekit build measures again", path, error)
+        return None
+    return record
+
+
+def _unlowered(key: EngineKey) -> EngineKey:
+    return replace(key, lowering="")
