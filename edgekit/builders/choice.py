@@ -10,14 +10,35 @@ import os
 from dataclasses import replace
 from typing import Any, Dict, Optional
 
-from edgekit.builders.engine import engine_path
+from edgekit.builders.engine import engine_from_bundle, engine_path, key_for
+from edgekit.builders.here import this_target
+from edgekit.builders.options import BuildOptions
 from edgekit.bundle import Bundle
-from edgekit.engine import EngineKey
+from edgekit.engine import Engine, EngineKey
 from edgekit.files import atomic_write, storage_errors
+from edgekit.nvidia.trt import open_tensorrt
 
 FORMAT = "edgekit-engine-choice"
 VERSION = 1
 _log = logging.getLogger(__name__)
+
+
+def engine_to_fly(bundle: Bundle, options: BuildOptions, index: int = 0) -> Engine:
+    """The engine that the perf guard chose for this machine, or where it has not run the first that suits.
+
+    Args:
+        bundle: opened.
+        options: with a lowering, that one is taken.
+        index: which GPU.
+
+    Raises:
+        BackendError: see `engine_from_bundle`.
+    """
+    target = this_target(index)
+    chosen = read_choice(bundle, key_for(bundle, options, open_tensorrt(), target), options.cache_dir)
+    if chosen is not None and options.lowering is None:
+        options = replace(options, lowering=chosen["lowering"])
+    return engine_from_bundle(bundle, options, target)
 
 
 def choice_path(bundle: Bundle, key: EngineKey, cache_dir: Optional[str] = None) -> str:

@@ -44,16 +44,25 @@ def engine_from_bundle(
     options = options or BuildOptions()
     tensorrt = open_tensorrt()
     target = target or this_target()
-    dla = options.dla_core is not None
-    lowering = suitable_lowering(bundle, target.profile, tensorrt.generation, options.lowering, dla)
+    key = key_for(bundle, options, tensorrt, target)
     settings = settings_for(options, target.profile)
-    key = new_key(bundle.sha256, lowering, tensorrt, target, options.dla_core)
-    key = replace(key, settings=settings.to_pairs())
     path = engine_path(bundle, key, options.cache_dir)
     found = None if options.rebuild else cached_engine(path, key)
     if found is not None:
         return found
     return _build(bundle, path, key, settings, options, target, tensorrt, progress)
+
+
+def key_for(bundle: Bundle, options: BuildOptions, tensorrt: TensorRT, target: Target) -> EngineKey:
+    """The key of the engine that these options ask for on `target`.
+
+    Raises:
+        BackendError: the device cannot run this bundle.
+    """
+    dla = options.dla_core is not None
+    lowering = suitable_lowering(bundle, target.profile, tensorrt.generation, options.lowering, dla)
+    key = new_key(bundle.sha256, lowering, tensorrt, target, options.dla_core)
+    return replace(key, settings=settings_for(options, target.profile).to_pairs())
 
 
 def engine_path(bundle: Bundle, key: EngineKey, cache_dir: Optional[str] = None) -> str:

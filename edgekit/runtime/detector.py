@@ -13,11 +13,14 @@ from typing import Any, Callable, Optional, Sequence, Tuple
 
 import numpy as np
 
-from edgekit.bundle import open_bundle
+from edgekit.builders import BuildOptions, engine_to_fly
+from edgekit.bundle import Bundle, open_bundle
 from edgekit.detections import Detections
+from edgekit.engine import Engine
 from edgekit.errors import BackendError
 from edgekit.files import PathLike
 from edgekit.process import DecodeSpec, Preprocess, postprocess, prepare
+from edgekit.runtime.device import ORT_LOWERINGS, Device, ort_lowering, parse_device
 from edgekit.runtime.lowering import choose_lowering
 from edgekit.runtime.session import Session, open_session
 
@@ -131,31 +134,78 @@ def open_detector(
     profile: bool = False,
     cache_dir: Optional[str] = None,
     verify: bool = True,
+    device: str = "auto",
 ) -> Detector:
     """Open a bundle for inference on this machine.
 
+    On a GPU the engine comes from the cache where everything that it depends on is the same, and is built first where
+    not, which takes minutes on a small board: `edgekit build` does that ahead, and finds whether INT8 pays.
+
     Args:
         bundle: the `.ekb` file.
-        lowering: which of its graphs; the best for this processor where None. A name given here is not questioned.
+        lowering: which of its graphs; the best for this device where None. On a processor a name given here is not
+            questioned.
         threads: worker threads; the physical cores that this process may use where None.
         profile: record the time of every layer, see `Session.layer_times`.
-        cache_dir: where unpacked graphs are kept; see `Bundle.materialise`.
+        cache_dir: where unpacked graphs and engines are kept; see `Bundle.materialise`.
         verify: check the hash of every entry first.
+        device: where to run, see `edgekit.runtime.device.parse_device`.
 
     Raises:
         BundleError: the file is not a whole bundle, or lacks the lowering.
         BackendError: no inference library here runs any of its lowerings.
+        ConfigError: there is no such device.
         StorageError: the cache cannot be written.
     """
     opened = open_bundle(bundle, verify=verify)
-    name = lowering or choose_lowering(opened.lowerings)
-    graph = opened.materialise(name, cache_dir)
-    session = open_session(graph, threads=threads, profile=profile, keep_optimized=True)
+    place = parse_device(device)
+    if place.kind == "tensorrt":
+        options = BuildOptions(lowering=lowering, dla_core=place.dla_core, cache_dir=cache_dir)
+        return detector_of_engine(opened, engine_to_fly(opened, options, place.index), profile=profile)
+    name = lowering or _ort_lowering(opened, place)
+    session = open_session(
+        opened.materialise(name, cache_dir),
+        threads=threads,
+        profile=profile,
+        keep_optimized=place.kind == "cpu",
+        provider=place.provider,
+    )
+    return _detector(opened, session, name)
+
+
+def detector_of_engine(bundle: Bundle, engine: Engine, profile: bool = False) -> Detector:
+    """A bundle with one of its engines.
+
+    Args:
+        bundle: opened.
+        engine: built from it.
+        profile: record the time of every layer, see `Session.layer_times`.
+
+    Raises:
+        BackendError: the engine does not fit this machine, or cannot be loaded.
+    """
+    return _detector(bundle, open_session(engine.path, profile=profile), engine.key.lowering)
+
+
+def _ort_lowering(bundle: Bundle, place: Device) -> str:
+    if place.kind == "cpu":
+        return choose_lowering(bundle.lowerings)
+    name = ort_lowering(place.provider, bundle.lowerings)
+    if name is None:
+        raise BackendError(
+            "{} has {}; --device {} runs {}. Export it again with --lowering fp16".format(
+                bundle.path, ", ".join(bundle.lowerings), place.kind, ", ".join(ORT_LOWERINGS[place.provider])
+            )
+        )
+    return name
+
+
+def _detector(bundle: Bundle, session: Session, lowering: str) -> Detector:
     return Detector(
         session,
-        opened.classes,
-        Preprocess.from_json(opened.manifest["preprocess"]),
-        DecodeSpec.from_json(opened.manifest["decode"]),
-        name=opened.name,
-        lowering=name,
+        bundle.classes,
+        Preprocess.from_json(bundle.manifest["preprocess"]),
+        DecodeSpec.from_json(bundle.manifest["decode"]),
+        name=bundle.name,
+        lowering=lowering,
     )
