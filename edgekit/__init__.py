@@ -21,13 +21,16 @@ __all__ = ["Detections", "EdgekitError", "Frame", "__version__", "open"]
 __version__ = "0.1.0"
 
 
-def open(bundle: PathLike, lowering: Optional[str] = None, threads: Optional[int] = None) -> "Detector":
+def open(
+    bundle: PathLike, lowering: Optional[str] = None, threads: Optional[int] = None, device: str = "auto"
+) -> "Detector":
     """Open a bundle for inference; `edgekit.runtime.detector.open_detector` has every option.
 
     Args:
         bundle: the `.ekb` file.
-        lowering: which of its graphs; the best for this processor where None.
+        lowering: which of its graphs; the best for this device where None.
         threads: worker threads; the physical cores that this process may use where None.
+        device: "auto" (TensorRT where it can work, else the processor), "cpu", "cuda:0", "dla:0", "ort-cuda", …
 
     Raises:
         BundleError: the file is not a whole bundle.
@@ -35,4 +38,4 @@ def open(bundle: PathLike, lowering: Optional[str] = None, threads: Optional[int
     """
     from edgekit.runtime.detector import open_detector
 
-    return open_detector(bundle, lowering=lowering, threads=threads)
+    return open_detector(bundle, lowering=lowering, threads=threads, device=device)

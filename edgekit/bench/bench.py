@@ -34,7 +34,7 @@ class BenchConfig:
         policy: "every" or "latest"; what suits the source where None.
         tracker: a name in TRACKERS, or None for none.
         conf: lowest score of a box; where None the bundle's, and at most 0.1 with a tracker.
-        lowering, threads: see `open_detector`.
+        lowering, threads, device: see `open_detector`.
         first_s: how long the "first seconds" are.
         seed: of the order in which two bundles take a frame.
         layers: measure each layer too, in a pass of its own, since recording slows the network.
@@ -49,6 +49,7 @@ class BenchConfig:
     conf: Optional[float] = None
     lowering: Optional[str] = None
     threads: Optional[int] = None
+    device: str = "auto"
     first_s: float = 3.0
     seed: int = 0
     layers: bool = True
@@ -140,7 +141,7 @@ class _Opened:
 
 def _open(path: PathLike, config: BenchConfig) -> _Opened:
     start = time.monotonic()
-    detector = open_detector(path, lowering=config.lowering, threads=config.threads)
+    detector = open_detector(path, config.lowering, config.threads, device=config.device)
     open_ms = (time.monotonic() - start) * 1e3
     tracker = open_tracker(config.tracker) if config.tracker else None
     return _Opened(Runner(detector, tracker, config.conf), _artifact(path, detector), open_ms)
@@ -192,7 +193,7 @@ def _after(now: Dict[str, float]) -> Dict[str, float]:
 
 
 def _with_layers(lane: Lane, path: PathLike, config: BenchConfig, progress: Optional[Progress]) -> Lane:
-    detector = open_detector(path, lowering=config.lowering, threads=config.threads, profile=True)
+    detector = open_detector(path, config.lowering, config.threads, profile=True, device=config.device)
     try:
         rows = _layers(detector, config, progress)
     finally:

@@ -20,7 +20,7 @@ from edgekit.engine import Engine
 from edgekit.errors import BackendError, GateError
 from edgekit.nvidia.trt import open_tensorrt
 from edgekit.runtime.detector import Detector, detector_of_engine
-from edgekit.runtime.golden import ENGINE_FP16, ENGINE_INT8, GoldenReport, Tolerance, check_golden
+from edgekit.runtime.golden import GoldenReport, check_golden
 
 TWIN = "fp16"
 Progress = Callable[[int, int, str], None]
@@ -217,7 +217,7 @@ def _candidate(bundle: Bundle, options: BuildOptions, target: Target, progress: 
     try:
         engine = engine_from_bundle(bundle, options, target, progress)
         with detector_of_engine(bundle, engine) as detector:
-            golden = check_golden(bundle, detector, tolerance=tolerance_of(lowering))
+            golden = check_golden(bundle, detector)
     except BackendError as error:
         return Candidate(lowering, None, None, problem=str(error))
     try:
@@ -225,11 +225,6 @@ def _candidate(bundle: Bundle, options: BuildOptions, target: Target, progress: 
     except GateError as error:
         return Candidate(lowering, engine, golden, problem=str(error))
     return Candidate(lowering, engine, golden)
-
-
-def tolerance_of(lowering: str) -> Tolerance:
-    """What an engine of that lowering may differ by from the golden boxes."""
-    return ENGINE_FP16 if lowering in (TWIN, "fp32") else ENGINE_INT8
 
 
 def _opened(bundle: Bundle, candidate: Candidate) -> Detector:

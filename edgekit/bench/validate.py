@@ -69,6 +69,7 @@ def validate(
     max_det: Optional[int] = None,
     threads: Optional[int] = None,
     progress: Optional[Progress] = None,
+    device: str = "auto",
 ) -> Validation:
     """Score a bundle on a labelled set.
 
@@ -81,6 +82,7 @@ def validate(
         iou, max_det: overlap and count of the suppression; the family's reference where None.
         threads: of the backend; physical cores where None.
         progress: called after each image.
+        device: where it runs, see `open_detector`.
 
     Raises:
         BundleError: the file is not a whole bundle, or lacks the lowering.
@@ -90,7 +92,7 @@ def validate(
     coco_ap = _metric()
     if not len(dataset):
         raise DataError("{} has no images to score".format(dataset.name))
-    with open_detector(bundle, lowering=lowering, threads=threads) as detector:
+    with open_detector(bundle, lowering=lowering, threads=threads, device=device) as detector:
         to_set, matched_by = match_classes(detector.classes, dataset.classes)
         family = REFERENCE_NMS[detector.decode.family]
         iou = family[0] if iou is None else iou

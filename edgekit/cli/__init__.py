@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from edgekit.cli.bench import bench
+from edgekit.cli.build import build
 from edgekit.cli.check import check
 from edgekit.cli.doctor import doctor
 from edgekit.cli.export import export
@@ -32,6 +33,7 @@ VERBS = (
     ("inspect", inspect, _LOOK),
     ("check", check, _LOOK),
     ("val", val, _LOOK),
+    ("build", build, _FLY),
     ("run", run, _FLY),
     ("bench", bench, _FLY),
 )

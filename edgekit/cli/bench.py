@@ -39,9 +39,8 @@ def bench(
     """Latency of each stage, memory, layers; two bundles against each other."""
     from edgekit.bench import DEFAULT_SOURCE, BenchConfig
     from edgekit.bench import bench as measure
-    from edgekit.cli import habits, screen
+    from edgekit.cli import screen
 
-    habits.check_device(device)
     config = BenchConfig(
         source=source or DEFAULT_SOURCE,
         frames=frames,
@@ -52,6 +51,7 @@ def bench(
         conf=conf,
         lowering=lowering,
         threads=threads,
+        device=device,
         layers=layers,
     )
     with screen.progress("measure") as progress:

@@ -14,6 +14,7 @@ def check(
     lowering: Optional[str] = typer.Option(
         None, "--lowering", metavar="NAME", help="Graph that runs the golden images; of an .onnx, what it is for."
     ),
+    device: str = options.DEVICE,
     threads: Optional[int] = options.THREADS,
     as_json: bool = options.JSON,
 ) -> None:
@@ -29,7 +30,7 @@ def check(
     opened = open_bundle(bundle)
     entries, size = entry_counts(opened)
     lint = _lint(opened)
-    with open_detector(bundle, lowering=lowering, threads=threads, verify=False) as detector:
+    with open_detector(bundle, lowering=lowering, threads=threads, verify=False, device=device) as detector:
         with screen.progress("golden images") as progress:
             golden = check_golden(opened, detector, progress)
     value = {

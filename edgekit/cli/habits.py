@@ -12,16 +12,6 @@ if TYPE_CHECKING:
     from edgekit.process import DecodeSpec
 
 
-def check_device(device: str) -> None:
-    """Accept `cpu`, the one device that runs bundles so far.
-
-    Raises:
-        ConfigError: another device.
-    """
-    if device.lower() != "cpu":
-        raise ConfigError("--device {} is not available; bundles run on cpu (ONNX Runtime) here".format(device))
-
-
 def check_imgsz(imgsz: Optional[int], height: int, width: int) -> None:
     """Accept the size that the graph was exported with; it is part of the graph.
 

@@ -5,7 +5,9 @@ import typer
 BUNDLE = typer.Argument(..., metavar="BUNDLE", help="The .ekb file.")
 LOWERING = typer.Option(None, "--lowering", metavar="NAME", help="Graph to run; default: the best for this machine.")
 THREADS = typer.Option(None, "--threads", metavar="N", min=1, help="Worker threads; default: physical cores.")
-DEVICE = typer.Option("cpu", "--device", metavar="NAME", help="Where to run: cpu.")
+DEVICE = typer.Option(
+    "auto", "--device", metavar="NAME", help="auto, cpu, gpu or cuda:N (TensorRT), dla:N, ort-cuda, ort-tensorrt."
+)
 IMGSZ = typer.Option(None, "--imgsz", metavar="PX", help="Input size, pixels; must be the bundle's own.")
 CONF = typer.Option(None, "--conf", metavar="SCORE", min=0.0, max=1.0, help="Lowest score; default: the bundle's.")
 IOU = typer.Option(None, "--iou", metavar="IOU", min=0.0, max=1.0, help="Overlap; default: the bundle's.")

@@ -56,13 +56,13 @@ def run(
     named = source_option or source
     if named is None:
         raise ConfigError("name a SOURCE: edgekit run {} flight.mp4, or synth:// for a rendered flight".format(bundle))
-    habits.check_device(device)
     outputs = [name for name in (save, jsonl, "display://" if show else None) if name] + list(sinks or [])
     if source_option and source:
         outputs.append(source)
     opened_sinks = [open_sink(name) for name in outputs]
     tracker = None if track == "none" else open_tracker(track)
-    with open_detector(bundle, lowering=lowering or ("fp16" if half else None), threads=threads) as detector:
+    wanted = lowering or ("fp16" if half else None)
+    with open_detector(bundle, lowering=wanted, threads=threads, device=device) as detector:
         habits.check_imgsz(imgsz, detector.preprocess.height, detector.preprocess.width)
         detector.decode = habits.with_thresholds(detector.decode, iou, max_det)
         with open_source(named, policy) as stream, screen.progress("frames") as progress:

@@ -50,7 +50,6 @@ def val(
     from edgekit.data import FORMATS, DatasetSpec, read_dataset
     from edgekit.errors import ConfigError
 
-    habits.check_device(device)
     if data not in FORMATS:
         raise ConfigError("--data {} is unknown; choose {}".format(data, ", ".join(FORMATS)))
     if max_ap_drop is not None and vs is None and vs_lowering is None:
@@ -68,7 +67,8 @@ def val(
     )
     for text in dataset.notes:
         screen.note(text)
-    thresholds = {"classes": _listed(classes) or None, "conf": conf, "iou": iou, "max_det": max_det, "threads": threads}
+    thresholds: Dict[str, Any] = {"classes": _listed(classes) or None, "conf": conf, "iou": iou, "max_det": max_det}
+    thresholds.update(threads=threads, device=device)
     scored = [_score(path, graph, dataset, thresholds) for path, graph in pairs]
     value = dict(scored[0], data=dataset.name)
     if len(scored) > 1:

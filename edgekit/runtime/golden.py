@@ -98,8 +98,15 @@ class GoldenReport:
             )
 
 
+def tolerance_of(lowering: str, backend: str) -> Tolerance:
+    """What a lowering on a backend may differ by: nothing to speak of on a processor, more in an engine."""
+    if backend.startswith("onnxruntime"):
+        return SAME_GRAPH
+    return ENGINE_FP16 if lowering in ("fp16", "fp32") else ENGINE_INT8
+
+
 def check_golden(
-    bundle: Bundle, detector: Detector, progress: Optional[Progress] = None, tolerance: Tolerance = SAME_GRAPH
+    bundle: Bundle, detector: Detector, progress: Optional[Progress] = None, tolerance: Optional[Tolerance] = None
 ) -> GoldenReport:
     """Run the golden images of `bundle` through `detector`, opened from the same bundle.
 
@@ -107,12 +114,13 @@ def check_golden(
         bundle: has the images and the boxes that they gave.
         detector: one of its lowerings.
         progress: called after each image.
-        tolerance: what passes.
+        tolerance: what passes; `tolerance_of` the detector where None.
 
     Raises:
         BundleError: a golden entry is missing or is no image.
         BackendError: the inference library failed.
     """
+    tolerance = tolerance or tolerance_of(detector.lowering, detector.session.backend)
     records = bundle.manifest.get("golden") or []
     images = {}
     for number, record in enumerate(records, 1):
