@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Optional
 
-from edgekit.devices import power_mode, this_profile
+from edgekit import devices
 from edgekit.engine import EngineKey
 from edgekit.nvidia.cuda import CudaDevice, open_cuda
 from edgekit.nvidia.trt import TensorRT
@@ -38,8 +38,8 @@ def this_target(index: int = 0, root: str = "/") -> Target:
     cuda = open_cuda(index)
     device = cuda.device
     cuda.close()
-    profile = this_profile(root) or profile_of(device.name)
-    mode = power_mode(profile, root).name if profile is not None and profile.jetson else ""
+    profile = devices.this_profile(root) or profile_of(device.name)
+    mode = devices.power_mode(profile, root).name if profile is not None and profile.jetson else ""
     return Target(device, profile, mode, True)
 
 
