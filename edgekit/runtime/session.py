@@ -12,8 +12,12 @@ from edgekit.errors import BackendError
 from edgekit.files import PathLike
 from edgekit.tensors import TensorSpec
 
-# suffix of the artefact -> module of its backend, extra that installs the library
-_BACKENDS = {".onnx": ("edgekit.runtime.backends.ort", "ort")}
+# suffix of the artefact -> module of its backend, function that opens it, extra that installs the library
+_BACKENDS = {
+    ".onnx": ("edgekit.runtime.backends.ort", "open_onnx", "ort"),
+    ".engine": ("edgekit.runtime.backends.trt", "open_engine_file", "trt"),
+}
+_PROVIDERS = ("cpu", "cuda", "tensorrt")
 
 
 @dataclass(frozen=True)
@@ -26,16 +30,25 @@ class SessionOptions:
         profile: record the time of every layer, read by `Session.layer_times`.
         keep_optimized: keep the rewritten graph in the folder of the artefact for the next start. It is named after
             the library's version and the processor, and is only used by these.
+        provider: what runs an ONNX graph: "cpu", or ONNX Runtime's "cuda" or "tensorrt" on a GPU.
+        cuda_graph: launch an engine's kernels as one CUDA graph, where the CUDA binding has graphs; not with `profile`,
+            which needs the layers apart.
+        gpu: number of the GPU that an engine or a GPU provider runs on.
     """
 
     threads: Optional[int] = None
     optimize: bool = True
     profile: bool = False
     keep_optimized: bool = False
+    provider: str = "cpu"
+    cuda_graph: bool = True
+    gpu: int = 0
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise BackendError("threads is at least 1, got {}".format(self.threads))
+        if self.provider not in _PROVIDERS:
+            raise BackendError("there is no provider {!r}, known are {}".format(self.provider, ", ".join(_PROVIDERS)))
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,13 @@ class Session(ABC):
             BackendError: the library failed.
         """
 
+    def input_array(self, name: str) -> Optional[np.ndarray]:
+        """The session's own memory for an input: filled in place and fed to `run`, it is not copied there again.
+
+        None where the library takes any array as it is. It is the session's until `close`.
+        """
+        return None
+
     def layer_times(self) -> List[LayerTime]:
         """Time of every layer since the session was opened with `profile`, slowest first; ends the recording.
 
@@ -143,12 +163,15 @@ def open_session(
     optimize: bool = True,
     profile: bool = False,
     keep_optimized: bool = False,
+    provider: str = "cpu",
+    cuda_graph: bool = True,
+    gpu: int = 0,
 ) -> Session:
     """Open a graph or engine with the backend that its suffix names.
 
     Args:
-        artifact: the file, such as `model.onnx`.
-        threads, optimize, profile, keep_optimized: see `SessionOptions`.
+        artifact: the file: `model.onnx`, or `model.engine` that TensorRT built here.
+        threads, optimize, profile, keep_optimized, provider, cuda_graph, gpu: see `SessionOptions`.
 
     Raises:
         BackendError: no backend takes this file, its library is not installed, or it refuses the graph.
@@ -161,7 +184,7 @@ def open_session(
         )
     if not os.path.isfile(artifact):
         raise BackendError("cannot run {}: there is no such file".format(artifact))
-    module, extra = _BACKENDS[suffix]
+    module, opener, extra = _BACKENDS[suffix]
     try:
         backend = import_module(module)
     except ImportError as error:
@@ -172,6 +195,6 @@ def open_session(
                 os.path.basename(artifact), error, extra
             )
         ) from error
-    options = SessionOptions(threads, optimize=optimize, profile=profile, keep_optimized=keep_optimized)
-    session: Session = backend.open_onnx(artifact, options)
+    options = SessionOptions(threads, optimize, profile, keep_optimized, provider, cuda_graph, gpu)
+    session: Session = getattr(backend, opener)(artifact, options)
     return session

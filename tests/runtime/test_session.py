@@ -122,9 +122,14 @@ def test_unknown_suffix(tmp_path):
 
 
 def test_missing_library_names_the_extra(monkeypatch):
-    monkeypatch.setitem(session_module._BACKENDS, ".onnx", ("no_such_library_here", "ort"))
+    monkeypatch.setitem(session_module._BACKENDS, ".onnx", ("no_such_library_here", "open_onnx", "ort"))
     with pytest.raises(BackendError, match=r"pip install 'edgekit\[ort\]'"):
         open_session(TINY)
+
+
+def test_unknown_provider_names_the_choices():
+    with pytest.raises(BackendError, match="no provider 'rocm', known are cpu, cuda, tensorrt"):
+        open_session(TINY, provider="rocm")
 
 
 def test_threads_are_at_least_one():
