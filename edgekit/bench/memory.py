@@ -1,10 +1,22 @@
-"""Memory of this process as the kernel accounts it (Linux)."""
+"""Memory as the kernel accounts it (Linux): this process alone, and on boards whose GPU shares main memory the GPU's too.
 
+Resident memory misses what the GPU driver allocates, which on a Jetson comes out of the same RAM. `FootprintProbe` adds
+it: PSS of the process plus its allocations in nvmap, NVIDIA's memory manager.
+"""
+
+import os
 import re
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from edgekit.bench.sensors import Log, read_text
+
+FOOTPRINT = "footprint_mb"
+
+_MEMINFO = "/proc/meminfo"
+_SMAPS = "/proc/self/smaps"
+_NVMAP = "/sys/kernel/debug/nvmap/iovmm/clients"
 _STATUS = "/proc/self/status"
 _ROLLUP = "/proc/self/smaps_rollup"
 _CLEAR = "/proc/self/clear_refs"
@@ -68,6 +80,94 @@ def growth_mb_per_1000_frames(points: List[Tuple[int, float]]) -> Optional[float
     first, second = np.triu_indices(len(frame), k=1)
     slopes = (rss[second] - rss[first]) / (frame[second] - frame[first])
     return round(float(np.median(slopes)) * 1000, 3)
+
+
+class FootprintProbe:
+    """The whole memory that this process has taken from the board, MB of 10^6 bytes; a probe for a `Log`.
+
+    Which of three ways it is counted is decided once, when it is made:
+
+    * "pss + nvmap": this process's pages (shared ones divided by their users) and its GPU allocations. debugfs shows
+      those to root only.
+    * "pss + system": where it does not, the growth of what the whole system has in use (MemTotal - MemFree - Buffers -
+      Cached - SReclaimable, so no page cache) since then, on top of the PSS of then. Other programs disturb it.
+    * "pss": where the GPU has memory of its own or there is none.
+
+    Args:
+        shared: whether the GPU shares main memory.
+        root: of the file system.
+        pid: of this process, as nvmap lists it.
+    """
+
+    def __init__(self, shared: bool, root: str = "/", pid: Optional[int] = None) -> None:
+        self._root = root.rstrip("/")
+        self._pid = os.getpid() if pid is None else pid
+        self._pss = "/smaps_rollup" if read_text(self._root + _ROLLUP) else "/smaps"
+        self._base_mb = 0.0
+        self.method = "pss"
+        if shared:
+            self.method = "pss + nvmap" if read_text(self._root + _NVMAP) is not None else "pss + system"
+        if self.method == "pss + system":
+            pss, used = self._pss_mb(), self._used_mb()
+            self._base_mb = pss - used if pss is not None and used is not None else float("nan")
+
+    def __call__(self) -> Optional[float]:
+        """Now, or None where the kernel does not tell."""
+        if self.method == "pss + system":
+            used = self._used_mb()
+            return None if used is None else self._base_mb + used
+        pss = self._pss_mb()
+        if pss is None or self.method == "pss":
+            return pss
+        return pss + nvmap_mb(read_text(self._root + _NVMAP) or "", self._pid)
+
+    def _pss_mb(self) -> Optional[float]:
+        text = read_text(self._root + "/proc/self" + self._pss) or ""
+        kilobytes = [int(value) for value in re.findall(r"^Pss:\s*(\d+) kB", text, re.MULTILINE)]
+        return sum(kilobytes) * 1024 / 1e6 if kilobytes else None
+
+    def _used_mb(self) -> Optional[float]:
+        text = read_text(self._root + _MEMINFO) or ""
+        total = _kilobytes(text, "MemTotal")
+        free = [_kilobytes(text, key) for key in ("MemFree", "Buffers", "Cached", "SReclaimable")]
+        if total is None or None in free:
+            return None
+        return (total - sum(value for value in free if value is not None)) * 1024 / 1e6
+
+
+def nvmap_mb(clients: str, pid: int) -> float:
+    """What a process holds in nvmap, MB of 10^6 bytes, from the text of its list of clients.
+
+    Its lines are `CLIENT PROCESS PID SIZE`, sizes such as `418000K`; a process may have several.
+    """
+    sizes = re.findall(r"^.*\s{}\s+(\d+)K\s*$".format(pid), clients, re.MULTILINE)
+    return sum(int(size) for size in sizes) * 1024 / 1e6
+
+
+def footprint_summary(log: Log, method: str, start_s: float, end_s: float) -> Dict[str, Any]:
+    """The footprint as docs/bench.md specifies it under `memory_mb.total`.
+
+    Args:
+        log: filled by a `FootprintProbe` named `FOOTPRINT`.
+        method: the probe's.
+        start_s, end_s: from before the bundle was opened to the end of the last counted frame.
+    """
+    t_s, used = log.series(FOOTPRINT)
+    inside = used[(t_s >= start_s) & (t_s <= end_s)]
+    if len(inside) == 0:
+        return {"missing": "the kernel does not tell the memory of a process ({})".format(_ROLLUP)}
+    return {
+        "method": method,
+        "start": round(float(inside[0]), 1),
+        "end": round(float(inside[-1]), 1),
+        "peak": round(float(inside.max()), 1),
+    }
+
+
+def memory_points(log: Log, edges_s: Sequence[float]) -> List[List[float]]:
+    """[[seconds since the first counted frame, MB], …]; times before it are negative."""
+    t_s, used = log.series(FOOTPRINT)
+    return [[round(float(at - edges_s[0]), 3), round(float(value), 1)] for at, value in zip(t_s, used)]
 
 
 def _kilobytes(text: str, key: str) -> Optional[int]:
