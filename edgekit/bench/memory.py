@@ -1,4 +1,4 @@
-"""Memory as the kernel accounts it (Linux): this process alone, and on boards whose GPU shares main memory the GPU's too.
+"""Memory as the kernel accounts it (Linux): of this process, and of its GPU where that shares main memory.
 
 Resident memory misses what the GPU driver allocates, which on a Jetson comes out of the same RAM. `FootprintProbe` adds
 it: PSS of the process plus its allocations in nvmap, NVIDIA's memory manager.
