@@ -25,6 +25,7 @@ GFLOPS = {
     "yolov8n": 8.7,
     "yolov8s": 28.6,
     "yolov8m": 78.9,
+    "yolov8s_seg": 42.6,
     "yolo11n": 6.5,
     "yolo11s": 21.5,
     "yolo26n": 5.4,
@@ -106,7 +107,7 @@ class Sketch:
         return data
 
 
-def resnet(blocks: tuple[int, ...], bottleneck: bool, size: int = 224) -> bytes:
+def resnet(blocks: tuple[int, ...], bottleneck: bool, size: int) -> bytes:
     net = Sketch(size, "relu")
     x = net.pool(net.conv("images", 64, 7, 2), 3, 2)
     for stage, count in enumerate(blocks):
@@ -124,7 +125,7 @@ def resnet(blocks: tuple[int, ...], bottleneck: bool, size: int = 224) -> bytes:
     return net.model([net.nodes[-1].output[0]])
 
 
-def yolox_s(size: int = 640) -> bytes:
+def yolox_s(size: int) -> bytes:
     """YOLOX-s with LeakyReLU, decoded heads left out."""
     net = Sketch(size, "leaky")
     rows = [net.part("images", y, 1 << 30, 2, 2) for y in (0, 1)]
@@ -218,7 +219,7 @@ def _sppf(net: Sketch, x: str) -> str:
     return net.conv(net.concat(y), net.channels[x])
 
 
-def yolov8(width: float, depth: float, most: int, size: int = 640) -> bytes:
+def yolov8(width: float, depth: float, most: int, size: int, masks: bool = False) -> bytes:
     net = Sketch(size, "silu")
 
     def c(channels: int) -> int:
@@ -236,10 +237,11 @@ def yolov8(width: float, depth: float, most: int, size: int = 640) -> bytes:
     p3 = c2f(net.concat([net.up(n4), b3]), 256, 3, False)
     p4 = c2f(net.concat([net.conv(p3, c(256), 3, 2), n4]), 512, 3, False)
     p5 = c2f(net.concat([net.conv(p4, c(512), 3, 2), b5]), 1024, 3, False)
-    return _detect(net, [p3, p4, p5], 16, False)
+    outputs = _masks(net, [p3, p4, p5], c(256)) if masks else []
+    return net.model([_detect(net, [p3, p4, p5], 16, False), *outputs])
 
 
-def yolo11(width: float, depth: float, bins: int, size: int = 640) -> bytes:
+def yolo11(width: float, depth: float, bins: int, size: int) -> bytes:
     net = Sketch(size, "silu")
 
     def c(channels: int) -> int:
@@ -266,10 +268,21 @@ def yolo11(width: float, depth: float, bins: int, size: int = 640) -> bytes:
     p3 = c3k2(net.concat([net.up(n4), b3]), 256, False)
     p4 = c3k2(net.concat([net.conv(p3, c(256), 3, 2), n4]), 512, False)
     p5 = c3k2(net.concat([net.conv(p4, c(512), 3, 2), b5]), 1024, True)
-    return _detect(net, [p3, p4, p5], bins, True)
+    return net.model([_detect(net, [p3, p4, p5], bins, True)])
 
 
-def _detect(net: Sketch, features: list[str], bins: int, light: bool) -> bytes:
+def _masks(net: Sketch, features: list[str], width: int) -> list[str]:
+    """The prototypes of masks (1, 32, 160, 160) and their coefficients of each candidate."""
+    y = net.conv(features[0], width, 3)
+    weight = net.constant(np.zeros((width, width, 2, 2), np.float32))
+    y = net.op("ConvTranspose", [y, weight], width, 2 * net.size[y], kernel_shape=[2, 2], strides=[2, 2])
+    prototypes = net.conv(net.conv(y, width, 3), 32)
+    inner = max(net.channels[features[0]] // 4, 32)
+    rows = [net.conv(net.conv(net.conv(x, inner, 3), inner, 3), 32, act=False) for x in features]
+    return [prototypes, net.concat([net.reshape(row, 1, 32, -1) for row in rows], 2)]
+
+
+def _detect(net: Sketch, features: list[str], bins: int, light: bool) -> str:
     """The decoupled head with its decoding: (1, 84, candidates)."""
     first = net.channels[features[0]]
     box_width, class_width = max(16, first // 4, 4 * bins), max(first, 80)
@@ -295,27 +308,27 @@ def _detect(net: Sketch, features: list[str], bins: int, light: bool) -> bytes:
     extent = net.op("Sub", [other, corner])
     boxes = net.op("Mul", [net.op("Concat", [centre, extent], axis=1), net.constant(np.float32(8))])
     scores = net.op("Sigmoid", [net.part(joined, 4 * bins, 4 * bins + 80)])
-    net.op("Concat", [boxes, scores], axis=1)
-    return net.model([net.nodes[-1].output[0]])
+    return net.op("Concat", [boxes, scores], axis=1)
 
 
-NETWORKS: dict[str, Callable[[], bytes]] = {
-    "resnet18": lambda: resnet((2, 2, 2, 2), False),
-    "resnet34": lambda: resnet((3, 4, 6, 3), False),
-    "resnet50": lambda: resnet((3, 4, 6, 3), True),
+NETWORKS: dict[str, Callable[[int], bytes]] = {
+    "resnet18": lambda size: resnet((2, 2, 2, 2), False, size),
+    "resnet34": lambda size: resnet((3, 4, 6, 3), False, size),
+    "resnet50": lambda size: resnet((3, 4, 6, 3), True, size),
     "yolox_s_leaky": yolox_s,
-    "yolov8n": lambda: yolov8(0.25, 0.33, 1024),
-    "yolov8s": lambda: yolov8(0.50, 0.33, 1024),
-    "yolov8m": lambda: yolov8(0.75, 0.67, 768),
-    "yolo11n": lambda: yolo11(0.25, 0.5, 16),
-    "yolo11s": lambda: yolo11(0.50, 0.5, 16),
-    "yolo26n": lambda: yolo11(0.25, 0.5, 1),
+    "yolov8n": lambda size: yolov8(0.25, 0.33, 1024, size),
+    "yolov8s": lambda size: yolov8(0.50, 0.33, 1024, size),
+    "yolov8m": lambda size: yolov8(0.75, 0.67, 768, size),
+    "yolov8s_seg": lambda size: yolov8(0.50, 0.33, 1024, size, masks=True),
+    "yolo11n": lambda size: yolo11(0.25, 0.5, 16, size),
+    "yolo11s": lambda size: yolo11(0.50, 0.5, 16, size),
+    "yolo26n": lambda size: yolo11(0.25, 0.5, 1, size),
 }
 
 
-def graph_of(name: str, precision: str) -> ir.Model:
+def graph_of(name: str, size: int, precision: str) -> ir.Model:
     """The network's canonical graph; for "int8" with Q/DQ where edgekit places them for TensorRT, all scales alike."""
-    model = load_canonical(NETWORKS[name]())
+    model = load_canonical(NETWORKS[name](size))
     return lower("trt8", model, _one_scale(model.graph)).model if precision == "int8" else model
 
 

@@ -116,13 +116,14 @@ class _Counter:
 
     def entries(self) -> list[LayerCost]:
         """Each input from the caller's float32 into the engine's type and format."""
-        return [self._reformat(v, 4 * _elements(v), self._bytes(v)) for v in self.flow.inputs]
+        return [self._reformat(str(v.name), 4 * _elements(v), self._bytes(v)) for v in self.flow.inputs]
 
     def exits(self) -> list[LayerCost]:
         """Each output back to float32."""
         if self.float_type == "fp32":
             return []
-        return [self._reformat(v, self._bytes(v), 4 * _elements(v)) for v in self.flow.outputs]
+        outputs = zip(self.flow.output_names, self.flow.outputs, strict=True)
+        return [self._reformat(name, self._bytes(value), 4 * _elements(value)) for name, value in outputs]
 
     def _multiplying(self, kernel: Kernel) -> LayerCost:
         node = kernel.nodes[0]
@@ -153,8 +154,8 @@ class _Counter:
         count = _elements(value)
         return LayerCost(f"{value.name} to int8", "Quantize", 0, 0, count * BYTES[self.float_type], count, "int8")
 
-    def _reformat(self, value: ir.Value, read: int, written: int) -> LayerCost:
-        return LayerCost(f"reformat {value.name}", "Reformat", 0, 0, read, written, self.float_type)
+    def _reformat(self, name: str, read: int, written: int) -> LayerCost:
+        return LayerCost(f"reformat {name}", "Reformat", 0, 0, read, written, self.float_type)
 
     def _bytes(self, value: ir.Value, as_int8: bool = False) -> int:
         return _elements(value) * (1 if as_int8 or self.flow.is_int8(value) else BYTES[self.float_type])

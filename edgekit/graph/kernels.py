@@ -59,7 +59,9 @@ class Flow:
 
     Attributes:
         nodes: those that are left, in the order of the graph.
-        inputs, outputs: of the network; an output is the tensor behind it.
+        inputs: of the network.
+        outputs: the tensors behind the network's outputs.
+        output_names: what those are called outside.
     """
 
     def __init__(self, graph: ir.Graph) -> None:
@@ -72,6 +74,7 @@ class Flow:
             elif node.op_type not in _FREE:
                 self.nodes.append(node)
         self.outputs = [self.source(value)[0] for value in graph.outputs]
+        self.output_names = [str(value.name) for value in graph.outputs]
         self._readers: dict[ir.Value, list[tuple[ir.Node, bool]]] = {}
         for node in self.nodes:
             for value, quantized in self.reads(node):
