@@ -175,7 +175,12 @@ CLASSES: Dict[str, List[Row]] = {
 
 # TensorRT-RTX 1.7 shows what TensorRT 11 shows, but for these.
 RTX_API = "11.4"
-RTX_LACKS: Dict[str, str] = {}
+RTX_LACKS: Dict[str, str] = {
+    "Builder": "build_engine_with_config",
+    "INetworkDefinition": "has_implicit_batch_dimension",
+    "ITensor": "location",
+    "NetworkDefinitionCreationFlag": "PREFER_AOT_PYTHON_PLUGINS PREFER_JIT_PYTHON_PLUGINS",
+}
 RTX_ONLY: Dict[str, str] = {
     "ComputeCapability": "NONE CURRENT SM75 SM80 SM86 SM89 SM120 SM121",
     "IBuilderConfig": "num_compute_capabilities set_compute_capability get_compute_capability",
