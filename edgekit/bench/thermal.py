@@ -10,20 +10,20 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from edgekit.bench.sensors import Log, Probe, file_probe, find, read_number, read_text
+from edgekit.bench.sensors import Log, Probe, file_probe, find, read_text
 from edgekit.profiles import Profile
 
 _ZONES = "/sys/class/thermal/thermal_zone*"
 _COOLING = "/sys/class/thermal/cooling_device*"
-_TEMP, _STATE = "temp ", "cooling "
+_TEMP, _STATE, _EVENTS = "temp ", "cooling ", "events "
 # They cool or warn, and slow nothing down; PMIC-Die reads a constant 100 C on the Nano (L4T 32).
 _HARMLESS = ("fan", "hot-surface")
 _CONSTANT = ("PMIC-Die",)
 _COLDEST_C = -40.0  # a zone whose block is powered off reads -256 C
 
 
-def thermal_probes(root: str = "/") -> Dict[str, Probe]:
-    """A probe for each temperature (degrees Celsius) and for each cooling device that slows something down."""
+def thermal_probes(profile: Optional[Profile], root: str = "/") -> Dict[str, Probe]:
+    """A probe for each temperature (degrees Celsius), each cooling device that slows something down, each counter."""
     probes: Dict[str, Probe] = {}
     for folder in find(root, _ZONES):
         name = read_text(os.path.join(folder, "type"))
@@ -36,29 +36,18 @@ def thermal_probes(root: str = "/") -> Dict[str, Probe]:
         if name and not any(part in name.lower() for part in _HARMLESS):
             number = os.path.basename(folder)[len("cooling_device") :]
             probes["{}{} {}".format(_STATE, number, name)] = file_probe(os.path.join(folder, "cur_state"))
+    for pattern in () if profile is None else profile.sensors.over_current:
+        for path in find(root, pattern):
+            probes[_EVENTS + os.path.basename(path)] = file_probe(path)
     return probes
 
 
-def over_current_counts(profile: Optional[Profile], root: str = "/") -> Dict[str, int]:
-    """File's name -> over-current events since the board started; empty where the kernel counts none."""
-    patterns = () if profile is None else profile.sensors.over_current
-    counts = {}
-    for path in [path for pattern in patterns for path in find(root, pattern)]:
-        value = read_number(path)
-        if value is not None:
-            counts[os.path.basename(path)] = int(value)
-    return counts
-
-
-def thermal_summary(
-    log: Log, edges_s: Sequence[float], before: Dict[str, int], after: Dict[str, int]
-) -> Dict[str, Any]:
+def thermal_summary(log: Log, edges_s: Sequence[float]) -> Dict[str, Any]:
     """Temperatures and throttling of the counted frames, as docs/bench.md specifies them under `thermal`.
 
     Args:
         log: filled by `thermal_probes`.
         edges_s: begin of the first counted frame, …, end of the last.
-        before, after: `over_current_counts` at these times.
     """
     zones = {name: _zone(log, name, edges_s) for name in log.names if name.startswith(_TEMP)}
     value: Dict[str, Any] = {}
@@ -69,7 +58,7 @@ def thermal_summary(
     else:
         value["missing"] = "the kernel shows no temperature below {}".format(_ZONES)
     value["throttle"] = _throttle(log, edges_s)
-    value["over_current"] = _over_current(before, after)
+    value["over_current"] = _over_current(log, edges_s)
     return value
 
 
@@ -112,8 +101,13 @@ def _throttle(log: Log, edges_s: Sequence[float]) -> Dict[str, Any]:
     return {"events": events, "active": active, "devices": devices}
 
 
-def _over_current(before: Dict[str, int], after: Dict[str, int]) -> Dict[str, Any]:
-    counted = {name: after[name] - count for name, count in before.items() if name in after}
+def _over_current(log: Log, edges_s: Sequence[float]) -> Dict[str, Any]:
+    counted = {}
+    for name in [name for name in log.names if name.startswith(_EVENTS)]:
+        t_s, count = log.series(name)
+        if len(t_s):
+            inside = count[_covering(t_s, edges_s)]
+            counted[name[len(_EVENTS) :]] = int(inside[-1] - inside[0])
     if not counted:
         return {"missing": "the kernel counts no over-current events here"}
     return {"events": sum(counted.values()), "counters": {name: count for name, count in counted.items() if count}}
