@@ -39,9 +39,9 @@ STAND_INS = {
     6: ("3.10", "4.5.4.60", "nvidia-cuda-runtime-cu12 nvidia-cuda-profiler-api-cu12"),
     7: ("3.12", "4.6.0.66", "nvidia-cuda-runtime nvidia-cuda-profiler-api"),
 }
-PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--quiet"]  # errors alone
 RELOCATED = ("EDGEKIT_HOME", "EDGEKIT_CACHE")
-FOREIGN = ("LD_PRELOAD", "OPENBLAS_CORETYPE")  # name parts of an aarch64 system
+FOREIGN = ("LD_PRELOAD", "OPENBLAS_CORETYPE")  # they name what only an aarch64 system has
 
 
 class StepError(Exception):
@@ -217,7 +217,7 @@ class Builder:
             text=True,
         )
         lines = done.stdout.strip().splitlines()
-        self.say("\n".join("    " + line for line in lines[-6:]))
+        self.say("\n".join("    " + line for line in lines[-2:]))
         if done.returncode != 0:
             raise StepError("{}:{} failed:\n{}".format(DOCKERFILE.name, one.line, "\n".join(lines[-40:])))
 
