@@ -85,10 +85,15 @@ def _lint(opened: Any) -> Dict[str, Any]:
 def _gate_lint(lint: Dict[str, Any]) -> None:
     from edgekit.errors import GateError
 
-    found = [(name, rows[0]) for name, rows in lint["lowerings"].items() if rows]
+    found = [(name, row) for name, rows in lint["lowerings"].items() for row in rows]
     if found:
-        name, first = found[0]
+        name, first = min(found, key=lambda one: _rank(one[1]))
         raise GateError("{}: node {node} breaks rule {rule}: {message}; {cure}".format(name, **first))
+
+
+def _rank(finding: Dict[str, str]) -> int:
+    """0 for what a backend refuses, more for what is less grave."""
+    return ("refused", "accuracy", "slow").index(finding["severity"])
 
 
 def _draw(value: Dict[str, Any]) -> Any:
@@ -128,18 +133,18 @@ def _draw_lint(lint: Dict[str, Any]) -> Any:
     for name, found in lint["lowerings"].items():
         if found:
             title = "{}: {} findings, the first of each rule; --json lists all".format(name, len(found))
-            columns = ("rule", "times", "node", "what it leads to", "cure")
-            parts += [Text(""), screen.table(columns, _by_rule(found), title, left=5)]
+            columns = ("rule", "severity", "times", "node", "what it leads to", "cure")
+            parts += [Text(""), screen.table(columns, _by_rule(found), title, left=6)]
     return Group(*parts)
 
 
-def _by_rule(found: List[Dict[str, str]]) -> List[Tuple[str, str, str, str, str]]:
-    """One row a rule: its number, how often it is broken, and the first finding."""
-    first: Dict[str, Dict[str, str]] = {}
-    for finding in found:
-        first.setdefault(finding["rule"], finding)
-    times = {rule: sum(finding["rule"] == rule for finding in found) for rule in first}
-    return [(rule, str(times[rule]), f["node"], f["message"], f["cure"]) for rule, f in first.items()]
+def _by_rule(found: List[Dict[str, str]]) -> List[Tuple[str, ...]]:
+    """One row a rule and severity, worst first: how often it is broken, and the first finding."""
+    first: Dict[Tuple[str, str], Dict[str, str]] = {}
+    for finding in sorted(found, key=_rank):
+        first.setdefault((finding["rule"], finding["severity"]), finding)
+    times = {key: sum((f["rule"], f["severity"]) == key for f in found) for key in first}
+    return [key + (str(times[key]), f["node"], f["message"], f["cure"]) for key, f in first.items()]
 
 
 def _verdict(good: bool) -> Any:

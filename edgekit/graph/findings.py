@@ -1,11 +1,18 @@
 """What the Q/DQ linter says, and how it looks at a graph."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
 
 from edgekit.graph.constants import constant_value
+
+Severity = Literal["refused", "accuracy", "slow"]
+SEVERITIES: tuple[Severity, ...] = ("refused", "accuracy", "slow")
+"""What a broken rule leads to, worst first: no importer or builder of the target takes the graph; it computes something
+else, or less exactly; it is right, and slower than it could be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +21,14 @@ class Finding:
 
     Attributes:
         rule: its number in docs/lint.md.
+        severity: one of `SEVERITIES`.
         node: name of the node.
         message: what is there and what it leads to.
         cure: what to do.
     """
 
     rule: str
+    severity: Severity
     node: str
     message: str
     cure: str
@@ -27,6 +36,9 @@ class Finding:
     def to_json(self) -> dict[str, str]:
         """A plain dict."""
         return asdict(self)
+
+
+QDQ = ("QuantizeLinear", "DequantizeLinear")
 
 
 def quantizer_of(value: ir.Value | None) -> ir.Node | None:
@@ -65,3 +77,20 @@ def zero_point_of(node: ir.Node) -> np.ndarray:
 def readers(node: ir.Node) -> list[ir.Node]:
     """The nodes that read any output of `node`, in graph order of their uses."""
     return list(dict.fromkeys(use.node for output in node.outputs for use in output.uses()))
+
+
+def axes_before_opset_13(model: ir.Model) -> Iterator[tuple[ir.Node, int]]:
+    """Q and DQ nodes with one scale a channel in an opset whose Q/DQ have no `axis`, and that opset."""
+    opset = model.graph.opset_imports.get("", 0)
+    for node in model.graph:
+        if node.op_type in QDQ and opset < 13 and (len(scale_of(node)) > 1 or "axis" in node.attributes):
+            yield node, opset
+
+
+def bad_scales(model: ir.Model) -> Iterator[tuple[ir.Node, float]]:
+    """Q and DQ nodes with a scale that is zero, negative or not finite, and the first such scale."""
+    for node in model.graph:
+        scales = scale_of(node) if node.op_type in QDQ else ()
+        bad = next((s for s in scales if not (np.isfinite(s) and s > 0)), None)
+        if bad is not None:
+            yield node, bad

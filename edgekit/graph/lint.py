@@ -1,7 +1,7 @@
 """The Q/DQ linter: which rules a graph breaks for a target, at which node, and what to do about it.
 
 docs/lint.md lists the rules with their evidence. A finding means that a backend refuses the graph, computes something
-else, or runs it slower than it could; a graph that edgekit wrote has none.
+else, or runs it slower than it could: its severity says which. A graph that edgekit wrote has none.
 """
 
 import difflib
@@ -14,37 +14,44 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from edgekit.bundle import Bundle
 from edgekit.errors import ConfigError
-from edgekit.graph import lint_any, lint_cpu, lint_trt
-from edgekit.graph.findings import Finding
+from edgekit.graph import lint_any, lint_cpu, lint_importer, lint_trt
+from edgekit.graph.findings import SEVERITIES, Finding
 
-__all__ = ["TARGETS", "Finding", "lint", "lint_bundle"]
+__all__ = ["SEVERITIES", "TARGETS", "Finding", "lint", "lint_bundle"]
 
 Rule = Callable[[ir.Model], Iterator[Finding]]
 
 _ANY: tuple[Rule, ...] = (
-    lint_any.axis_needs_opset_13,
-    lint_any.scales_are_positive,
     lint_any.weights_with_activations,
     lint_any.no_batch_norm,
     lint_any.one_pair_a_tensor,
+    lint_any.no_pair_behind_a_pair,
     lint_any.none_on_outputs,
     lint_any.none_after_pad,
     lint_any.none_on_shapes,
 )
 _TRT: tuple[Rule, ...] = (
+    lint_importer.only_qdq,
+    lint_importer.axis_needs_opset_13,
+    lint_importer.half_needs_opset_19,
+    lint_importer.scales_are_positive,
+    lint_importer.scales_are_constant,
+    lint_importer.symmetric_int8,
     *_ANY,
-    lint_trt.only_qdq,
-    lint_trt.zero_point_is_zero,
     lint_trt.activations_with_weights,
+    lint_trt.activations_by_tensor,
+    lint_trt.weights_by_output,
     lint_trt.nothing_after_weighted,
     lint_trt.residual_operand,
     lint_trt.concat_scales,
     lint_trt.commuting_scales,
-    lint_trt.bias_stays_float,
+    lint_importer.bias_stays_float,
     lint_trt.enough_channels,
     lint_trt.attention_stays_float,
 )
 _CPU: tuple[Rule, ...] = (
+    lint_cpu.axis_needs_opset_13,
+    lint_cpu.scales_are_positive,
     *_ANY,
     lint_cpu.quantized_behind_conv,
     lint_cpu.clamp_at_zero_point,
@@ -55,9 +62,9 @@ _CPU: tuple[Rule, ...] = (
 
 TARGETS: dict[str, tuple[Rule, ...]] = {
     "fp32": (lint_any.no_qdq_at_all,),
-    "fp16": (lint_any.no_qdq_at_all,),
-    "trt8": (*_TRT, lint_trt.weights_are_float),
-    "trt10": (*_TRT, lint_trt.typed_half),
+    "fp16": (lint_any.no_qdq_at_all, lint_importer.operators_of_8),
+    "trt8": (*_TRT, lint_importer.zero_point_is_written, lint_importer.weights_are_float, lint_importer.operators_of_8),
+    "trt10": (*_TRT, lint_trt.typed_half, lint_importer.operators_of_10),
     "ort-x86": (*_CPU, lint_cpu.unsigned_on_x86),
     "ort-x86-narrow": (*_CPU, lint_cpu.unsigned_on_x86, lint_cpu.narrow_weights),
     "openvino": (*_CPU, lint_cpu.unsigned_on_x86),

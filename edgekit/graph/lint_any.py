@@ -2,38 +2,10 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import onnx_ir as ir
 
-from edgekit.graph.findings import Finding, of_activation, quantizer_of, readers, scale_of
+from edgekit.graph.findings import QDQ, Finding, of_activation, quantizer_of, readers
 from edgekit.graph.operators import WEIGHTED
-
-_QDQ = ("QuantizeLinear", "DequantizeLinear")
-
-
-def axis_needs_opset_13(model: ir.Model) -> Iterator[Finding]:
-    """R0: `axis` of Q/DQ exists since opset 13."""
-    opset = model.graph.opset_imports.get("", 0)
-    for node in model.graph:
-        if node.op_type in _QDQ and opset < 13 and (len(scale_of(node)) > 1 or "axis" in node.attributes):
-            yield Finding(
-                "R0",
-                str(node.name),
-                f"one scale a channel at opset {opset}, which has no axis",
-                "write the graph at opset 13 or newer",
-            )
-
-
-def scales_are_positive(model: ir.Model) -> Iterator[Finding]:
-    """R0: every scale is finite and above zero."""
-    for node in model.graph:
-        if node.op_type in _QDQ and not all(np.isfinite(s) and s > 0 for s in scale_of(node)):
-            yield Finding(
-                "R0",
-                str(node.name),
-                f"a scale of {min(scale_of(node)):g}; a scale is finite and above zero",
-                "calibrate again; give a channel of zeros the scale 1",
-            )
 
 
 def weights_with_activations(model: ir.Model) -> Iterator[Finding]:
@@ -43,7 +15,7 @@ def weights_with_activations(model: ir.Model) -> Iterator[Finding]:
             continue
         if quantizer_of(node.inputs[1]) is not None and quantizer_of(node.inputs[0]) is None:
             yield Finding(
-                "R1", str(node.name), "its weight is quantised, its activation is not: it runs in float",
+                "R1", "slow", str(node.name), "its weight is quantised, its activation is not: it runs in float",
                 "quantise the activation per tensor, or bake the weight's values in",
             )  # fmt: skip
 
@@ -53,7 +25,7 @@ def no_batch_norm(model: ir.Model) -> Iterator[Finding]:
     for node in model.graph:
         if node.op_type == "BatchNormalization":
             yield Finding(
-                "R3", str(node.name), "BatchNormalization between quantised layers blocks fusion",
+                "R3", "slow", str(node.name), "BatchNormalization between quantised layers blocks fusion",
                 "fold it into the convolution before calibrating (edgekit does when it loads a model)",
             )  # fmt: skip
 
@@ -64,8 +36,19 @@ def one_pair_a_tensor(model: ir.Model) -> Iterator[Finding]:
         quantizers = [node for node in value.consumers() if node.op_type == "QuantizeLinear"]
         for extra in quantizers[1:]:
             yield Finding(
-                "R7", str(extra.name), f"{value.name} is quantised {len(quantizers)} times",
+                "R7", "slow", str(extra.name), f"{value.name} is quantised {len(quantizers)} times",
                 f"let all readers share {quantizers[0].name}",
+            )  # fmt: skip
+
+
+def no_pair_behind_a_pair(model: ir.Model) -> Iterator[Finding]:
+    """R7: what DQ gives is not quantised again."""
+    for node in model.graph:
+        before = quantizer_of(node.inputs[0]) if node.op_type == "QuantizeLinear" else None
+        if before is not None:
+            yield Finding(
+                "R7", "accuracy", str(node.name), f"it quantises what {before.name} has dequantised: rounded twice",
+                "take one of the two pairs off",
             )  # fmt: skip
 
 
@@ -74,8 +57,13 @@ def none_on_outputs(model: ir.Model) -> Iterator[Finding]:
     for node in model.graph:
         if node.op_type == "DequantizeLinear" and any(v.is_graph_output() for v in node.outputs):
             yield Finding(
-                "R11", str(node.name), f"output {node.outputs[0].name} of the network is quantised",
+                "R11", "slow", str(node.name), f"output {node.outputs[0].name} of the network is quantised",
                 "let the last layer write float",
+            )  # fmt: skip
+        elif node.op_type == "QuantizeLinear" and any(v.is_graph_output() for v in node.outputs):
+            yield Finding(
+                "R11", "accuracy", str(node.name), f"output {node.outputs[0].name} of the network is integer codes",
+                "let the last layer write float: what decodes the output expects it",
             )  # fmt: skip
 
 
@@ -88,7 +76,8 @@ def none_after_pad(model: ir.Model) -> Iterator[Finding]:
         convs = [conv for dq in readers(node) for conv in readers(dq) if conv.op_type == "Conv"]
         if maker is not None and maker.op_type == "Pad" and convs:
             yield Finding(
-                "R11", str(node.name), f"Q/DQ between {maker.name} and {convs[0].name}: the padding is not merged",
+                "R11", "slow", str(node.name),
+                f"Q/DQ between {maker.name} and {convs[0].name}: the padding is not merged",
                 "put the pair before the Pad, or the padding into the convolution's pads",
             )  # fmt: skip
 
@@ -101,7 +90,7 @@ def none_on_shapes(model: ir.Model) -> Iterator[Finding]:
         source = maker.inputs[0].producer() if shaped and maker is not None and maker.inputs[0] is not None else None
         if source is not None and source.op_type in ("Shape", "Size", "NonZero", "ArgMax"):
             yield Finding(
-                "R11", str(node.name), f"the {source.op_type} {source.name} is quantised",
+                "R11", "accuracy", str(node.name), f"the {source.op_type} {source.name} is quantised",
                 "take the pair off; only activations and weights are quantised",
             )  # fmt: skip
 
@@ -109,8 +98,8 @@ def none_on_shapes(model: ir.Model) -> Iterator[Finding]:
 def no_qdq_at_all(model: ir.Model) -> Iterator[Finding]:
     """R12: boards without INT8 refuse a graph with Q/DQ."""
     for node in model.graph:
-        if node.op_type in _QDQ and of_activation(node):
+        if node.op_type in QDQ and of_activation(node):
             yield Finding(
-                "R12", str(node.name), "Q/DQ in a graph for boards without INT8, which refuse it",
+                "R12", "refused", str(node.name), "Q/DQ in a graph for boards without INT8, which refuse it",
                 "use the fp16 lowering: the quantised weights are baked in",
             )  # fmt: skip

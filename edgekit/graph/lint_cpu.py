@@ -6,11 +6,37 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.graph.constants import constant_value
-from edgekit.graph.findings import Finding, of_activation, quantizer_of, reads_quantized, zero_point_of
+from edgekit.graph.findings import (
+    Finding,
+    axes_before_opset_13,
+    bad_scales,
+    of_activation,
+    quantizer_of,
+    reads_quantized,
+    zero_point_of,
+)
 from edgekit.graph.operators import CLAMPS, WEIGHTED
 from edgekit.graph.placement import clamp_after
 
 _ELEMENTWISE = frozenset({"Add", "Mul", "Sigmoid", "LeakyRelu", "Concat"})
+
+
+def axis_needs_opset_13(model: ir.Model) -> Iterator[Finding]:
+    """R0: onnxruntime refuses an attribute that the opset does not have."""
+    for node, opset in axes_before_opset_13(model):
+        yield Finding(
+            "R0", "refused", str(node.name), f"one scale a channel at opset {opset}, which has no axis",
+            "write the graph at opset 13 or newer",
+        )  # fmt: skip
+
+
+def scales_are_positive(model: ir.Model) -> Iterator[Finding]:
+    """R0: onnxruntime divides by whatever the scale is."""
+    for node, scale in bad_scales(model):
+        yield Finding(
+            "R0", "accuracy", str(node.name), f"a scale of {scale:g}; a scale is finite and above zero",
+            "calibrate again; give a channel of zeros the scale 1",
+        )  # fmt: skip
 
 
 def unsigned_on_x86(model: ir.Model) -> Iterator[Finding]:
@@ -18,7 +44,7 @@ def unsigned_on_x86(model: ir.Model) -> Iterator[Finding]:
     for node in model.graph:
         if node.op_type == "QuantizeLinear" and of_activation(node) and zero_point_of(node).dtype == np.int8:
             yield Finding(
-                "O1", str(node.name), "signed int8 activation: onnxruntime on x86 runs it slower than float32",
+                "O1", "slow", str(node.name), "signed int8 activation: onnxruntime on x86 runs it slower than float32",
                 "use uint8 with zero point 128, the same numbers (the ort-x86 lowering does)",
             )  # fmt: skip
 
@@ -32,7 +58,7 @@ def quantized_behind_conv(model: ir.Model) -> Iterator[Finding]:
         last = clamp if clamp is not None else node
         if not _only_quantized(last.outputs[0]):
             yield Finding(
-                "O2", str(node.name), "no Q behind it: it runs in float with conversions, slower than float32",
+                "O2", "slow", str(node.name), "no Q behind it: it runs in float with conversions, slower than float32",
                 "quantise every tensor of the integer part (placement every-tensor)",
             )  # fmt: skip
 
@@ -48,7 +74,8 @@ def clamp_at_zero_point(model: ir.Model) -> Iterator[Finding]:
         for q in node.outputs[0].consumers():
             if q.op_type == "QuantizeLinear" and int(zero_point_of(q)) != np.iinfo(zero_point_of(q).dtype).min:
                 yield Finding(
-                    "O3", str(q.name), f"zero point {int(zero_point_of(q))} behind ReLU {node.name}: the ReLU stays",
+                    "O3", "slow", str(q.name),
+                    f"zero point {int(zero_point_of(q))} behind ReLU {node.name}: the ReLU stays",
                     "use the lowest code as zero point (0 of uint8): the tensor is never negative",
                 )  # fmt: skip
 
@@ -65,7 +92,8 @@ def whole_elementwise(model: ir.Model) -> Iterator[Finding]:
         if behind and any(pairs) and not all(pairs):
             missing = next(v.name for v, has in zip(computed, pairs, strict=True) if not has)
             yield Finding(
-                "O4", str(node.name), f"input {missing} is not quantised, the others and the output are: runs in float",
+                "O4", "slow", str(node.name),
+                f"input {missing} is not quantised, the others and the output are: runs in float",
                 f"quantise {missing} too",
             )  # fmt: skip
 
@@ -80,12 +108,13 @@ def int32_bias(model: ir.Model) -> Iterator[Finding]:
         codes = constant_value(dq.inputs[0]) if dq is not None else None
         if codes is None or codes.dtype != np.int32:
             yield Finding(
-                "O5", str(node.name), "its bias is float: onnxruntime before 1.20 does not fuse the convolution",
+                "O5", "slow", str(node.name),
+                "its bias is float: onnxruntime before 1.20 does not fuse the convolution",
                 "store it as int32 with DQ, scale = input scale * weight scale",
             )  # fmt: skip
         elif int(np.abs(codes.astype(np.int64)).max(initial=0)) >= np.iinfo(np.int32).max:
             yield Finding(
-                "O5", str(node.name), "a bias does not fit int32: its channel's weights are almost zero",
+                "O5", "accuracy", str(node.name), "a bias does not fit int32: its channel's weights are almost zero",
                 "give that channel a larger weight scale, or keep the layer in float",
             )  # fmt: skip
 
@@ -96,7 +125,7 @@ def symmetric_weights(model: ir.Model) -> Iterator[Finding]:
         dq = quantizer_of(node.inputs[1]) if node.op_type in WEIGHTED and len(node.inputs) > 1 else None
         if dq is not None and (np.any(zero_point_of(dq) != 0) or zero_point_of(dq).dtype != np.int8):
             yield Finding(
-                "O6", str(node.name), "its weights are not symmetric int8: no fast kernel",
+                "O6", "slow", str(node.name), "its weights are not symmetric int8: no fast kernel",
                 "quantise weights symmetrically to int8",
             )  # fmt: skip
 
@@ -108,7 +137,8 @@ def narrow_weights(model: ir.Model) -> Iterator[Finding]:
         codes = constant_value(dq.inputs[0]) if dq is not None else None
         if codes is not None and codes.dtype == np.int8 and int(np.abs(codes.astype(np.int16)).max(initial=0)) > 63:
             yield Finding(
-                "O7", str(node.name), "8-bit weights on a CPU without VNNI: sums saturate and the result is wrong",
+                "O7", "accuracy", str(node.name),
+                "8-bit weights on a CPU without VNNI: sums saturate and the result is wrong",
                 "use 7-bit weights (the ort-x86-narrow lowering does)",
             )  # fmt: skip
 

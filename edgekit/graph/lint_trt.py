@@ -1,45 +1,24 @@
-"""Rules of TensorRT: what its importer refuses, and what costs speed."""
+"""Rules of TensorRT: where Q/DQ pairs stand so that its builder makes fast INT8 kernels of them."""
 
 from collections.abc import Iterator
 
-import numpy as np
 import onnx_ir as ir
 
 from edgekit.graph.channels import float_reason_of_shape
-from edgekit.graph.constants import constant_value, static_shape
-from edgekit.graph.findings import Finding, of_activation, quantizer_of, reads_quantized, scale_of, zero_point_of
+from edgekit.graph.constants import static_shape
+from edgekit.graph.findings import (
+    Finding,
+    of_activation,
+    quantizer_of,
+    reads_quantized,
+    scale_of,
+)
 from edgekit.graph.operators import WEIGHTED, commutes, is_weighted
 from edgekit.graph.placement import clamp_after
+from edgekit.graph.plan import weight_axis
 from edgekit.graph.residual import node_depths, skip_operand
 
-_QDQ = ("QuantizeLinear", "DequantizeLinear")
-_INTEGER_OPERATORS = frozenset(
-    {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", "QLinearAdd", "QGemm"}
-)
 _FLOAT_ONLY = frozenset({"Softmax", "LayerNormalization", "InstanceNormalization"})
-
-
-def only_qdq(model: ir.Model) -> Iterator[Finding]:
-    """R0: quantisation is Q/DQ, not integer operators."""
-    for node in model.graph:
-        if node.op_type in _INTEGER_OPERATORS:
-            yield Finding(
-                "R0", str(node.name), f"{node.op_type} is not an operator of TensorRT",
-                "export in QDQ format instead of QOperator",
-            )  # fmt: skip
-
-
-def zero_point_is_zero(model: ir.Model) -> Iterator[Finding]:
-    """R0: symmetric int8."""
-    for node in model.graph:
-        if node.op_type not in _QDQ or (node.op_type == "DequantizeLinear" and not _is_byte(node)):
-            continue
-        zero = zero_point_of(node)
-        if np.any(zero != 0) or zero.dtype != np.int8:
-            yield Finding(
-                "R0", str(node.name), f"zero point {int(zero.reshape(-1)[0])} of type {zero.dtype}; TensorRT: int8, 0",
-                "calibrate symmetrically to int8 (the trt8 and trt10 lowerings are)",
-            )  # fmt: skip
 
 
 def activations_with_weights(model: ir.Model) -> Iterator[Finding]:
@@ -47,8 +26,35 @@ def activations_with_weights(model: ir.Model) -> Iterator[Finding]:
     for node in model.graph:
         if is_weighted(node) and reads_quantized(node, 0):
             yield Finding(
-                "R1", str(node.name), "its activation is quantised, its weight is not: it runs in float",
+                "R1", "slow", str(node.name), "its activation is quantised, its weight is not: it runs in float",
                 "quantise the weight per output channel, or take the pair off the activation",
+            )  # fmt: skip
+
+
+def activations_by_tensor(model: ir.Model) -> Iterator[Finding]:
+    """R1: an activation has one scale; one a channel cannot leave the sum over input channels."""
+    for node in model.graph:
+        if node.op_type == "QuantizeLinear" and len(scale_of(node)) > 1 and of_activation(node):
+            yield Finding(
+                "R1", "slow", str(node.name), "an activation with one scale a channel: no INT8 kernel takes it",
+                "quantise activations with one scale a tensor",
+            )  # fmt: skip
+
+
+def weights_by_output(model: ir.Model) -> Iterator[Finding]:
+    """R1: scales of weights run along the output channels, or they cannot leave the sum."""
+    for node in model.graph:
+        dq = quantizer_of(node.inputs[1]) if node.op_type in WEIGHTED and len(node.inputs) > 1 else None
+        if dq is None or len(scale_of(dq)) < 2:
+            continue
+        seen = dq.attributes["axis"].as_int() if "axis" in dq.attributes else 1
+        rank = len(static_shape(node.inputs[1]) or ()) or 4
+        wanted = weight_axis(node) if node.op_type != "MatMul" else rank - 1
+        if wanted is None or seen % rank != wanted:
+            yield Finding(
+                "R1", "slow", str(node.name), f"weight scales along axis {seen}, its output channels are "
+                f"{'in groups' if wanted is None else f'axis {wanted}'}: it runs in float",
+                "quantise weights per output channel",
             )  # fmt: skip
 
 
@@ -63,7 +69,8 @@ def nothing_after_weighted(model: ir.Model) -> Iterator[Finding]:
         reading = [r for dq in node.outputs[0].consumers() for r in dq.outputs[0].consumers()]
         if any(r.op_type in ("Sigmoid", "Relu", "HardSigmoid", "LeakyRelu", "Clip") for r in reading):
             yield Finding(
-                "R2", str(node.name), f"Q between {maker.name} and its activation function keeps them from fusing",
+                "R2", "slow", str(node.name),
+                f"Q between {maker.name} and its activation function keeps them from fusing",
                 "quantise behind the activation function, where the next layer reads",
             )  # fmt: skip
 
@@ -78,13 +85,15 @@ def residual_operand(model: ir.Model) -> Iterator[Finding]:
         sources = [_before_pair(dq) for dq in pairs if dq is not None]
         if all(pairs) and any(s is not None and s.op_type in WEIGHTED for s in sources):
             yield Finding(
-                "R4", str(node.name), "both operands are quantised: a separate kernel instead of Conv + Add in one",
+                "R4", "slow", str(node.name),
+                "both operands are quantised: a separate kernel instead of Conv + Add in one",
                 "take the pair off the operand that comes from the convolution",
             )  # fmt: skip
         skip = skip_operand(node, depth) if not any(pairs) and _is_quantized_behind(node) else None
         if skip is not None and _conv_is_quantized(node.inputs[1 - skip]):
             yield Finding(
-                "R4", str(node.name), "the skip operand is not quantised: the INT8 convolution cannot absorb the Add",
+                "R4", "slow", str(node.name),
+                "the skip operand is not quantised: the INT8 convolution cannot absorb the Add",
                 f"quantise {node.inputs[skip].name}",  # type: ignore[union-attr]
             )  # fmt: skip
 
@@ -96,7 +105,7 @@ def concat_scales(model: ir.Model) -> Iterator[Finding]:
         scales = {scale_of(dq) for dq in pairs if dq is not None}
         if len(scales) > 1:
             yield Finding(
-                "R5", str(node.name), f"its inputs have {len(scales)} scales: TensorRT rescales every branch",
+                "R5", "slow", str(node.name), f"its inputs have {len(scales)} scales: TensorRT rescales every branch",
                 "give them one scale where theirs are within a factor of 4, else quantise behind the Concat only",
             )  # fmt: skip
 
@@ -108,30 +117,9 @@ def commuting_scales(model: ir.Model) -> Iterator[Finding]:
         for reader in node.outputs[0].consumers() if before is not None else ():
             if before is not None and reader.op_type == "QuantizeLinear" and scale_of(reader) != scale_of(before):
                 yield Finding(
-                    "R6", str(reader.name), f"another scale behind {node.op_type} {node.name} than before it",
+                    "R6", "slow", str(reader.name), f"another scale behind {node.op_type} {node.name} than before it",
                     "use the scale of its input on both sides",
                 )  # fmt: skip
-
-
-def bias_stays_float(model: ir.Model) -> Iterator[Finding]:
-    """R8: TensorRT's importer refuses an int32 bias with DQ."""
-    for node in model.graph:
-        if node.op_type in WEIGHTED and reads_quantized(node, 2):
-            yield Finding(
-                "R8", str(node.name), "its bias is quantised: DequantizeLinear of Int32 is refused",
-                "keep the bias in float",
-            )  # fmt: skip
-
-
-def weights_are_float(model: ir.Model) -> Iterator[Finding]:
-    """R8, TensorRT 8.0 to 8.4: weights are float32 with Q and DQ, not stored as int8."""
-    for node in model.graph:
-        dq = quantizer_of(node.inputs[1]) if node.op_type in WEIGHTED and len(node.inputs) > 1 else None
-        if dq is not None and dq.inputs[0] is not None and dq.inputs[0].producer() is None:
-            yield Finding(
-                "R8", str(node.name), "its weight is stored as int8 with DQ alone, which TensorRT before 8.5 refuses",
-                "store float32 values with Q and DQ (the trt8 lowering does)",
-            )  # fmt: skip
 
 
 def enough_channels(model: ir.Model) -> Iterator[Finding]:
@@ -143,7 +131,7 @@ def enough_channels(model: ir.Model) -> Iterator[Finding]:
         group = node.attributes["group"].as_int() if "group" in node.attributes else 1
         reason = float_reason_of_shape(shape, group) if shape is not None and len(shape) == 4 else None
         if reason is not None:
-            yield Finding("R9", str(node.name), reason, "take its Q/DQ off: it is faster in FP16")
+            yield Finding("R9", "slow", str(node.name), reason, "take its Q/DQ off: it is faster in FP16")
 
 
 def attention_stays_float(model: ir.Model) -> Iterator[Finding]:
@@ -151,7 +139,7 @@ def attention_stays_float(model: ir.Model) -> Iterator[Finding]:
     for node in model.graph:
         if node.op_type in _FLOAT_ONLY and reads_quantized(node, 0):
             yield Finding(
-                "R10", str(node.name), f"{node.op_type} reads a quantised tensor and loses accuracy",
+                "R10", "accuracy", str(node.name), f"{node.op_type} reads a quantised tensor and loses accuracy",
                 "take the pair off its input",
             )  # fmt: skip
 
@@ -163,15 +151,9 @@ def typed_half(model: ir.Model) -> Iterator[Finding]:
             value = node.inputs[0]
             if value is not None and value.dtype == ir.DataType.FLOAT:
                 yield Finding(
-                    "R14", str(node.name), "float32 in a strongly typed graph runs as float32",
+                    "R14", "slow", str(node.name), "float32 in a strongly typed graph runs as float32",
                     "write float16 into the graph (the trt10 lowering does)",
                 )  # fmt: skip
-
-
-def _is_byte(node: ir.Node) -> bool:
-    """Whether a DQ reads 8-bit codes; an int32 bias is rule R8's business."""
-    array = constant_value(node.inputs[0])
-    return array is None or array.dtype != np.int32
 
 
 def _before_pair(dq: ir.Node) -> ir.Node | None:

@@ -5,7 +5,7 @@ import onnx_ir as ir
 import pytest
 
 from edgekit.errors import ConfigError
-from edgekit.graph.lint import TARGETS, lint
+from edgekit.graph.lint import SEVERITIES, TARGETS, lint
 from tests.graph.tiny import Net
 
 X86, TRT8, TRT10 = "ort-x86", "trt8", "trt10"
@@ -65,7 +65,8 @@ def found(graph, target, rule, opset=13):
         assert row.node in names
         assert row.message
         assert row.cure
-        assert set(row.to_json()) == {"rule", "node", "message", "cure"}
+        assert set(row.to_json()) == {"rule", "severity", "node", "message", "cure"}
+        assert row.severity in SEVERITIES
     return rows
 
 
@@ -151,6 +152,13 @@ def pooled(scale):
     return g
 
 
+def pair_of_pair(again):
+    g = Graph()
+    x = g.pair(g.features())
+    g.op("Relu", [g.pair(x, scale=0.2, name="again") if again else x], "y")
+    return g
+
+
 def pairs(count):
     g = Graph()
     x = g.features()
@@ -192,6 +200,55 @@ def on_output(quantized):
     g = Graph()
     x = g.features()
     g.pair(x) if quantized else g.op("Relu", [x], "y")
+    return g
+
+
+def codes_out(codes):
+    g = Graph()
+    x = g.features()
+    if codes:
+        g.op("QuantizeLinear", [x, g.constant("s", np.float32(1)), g.constant("z", np.int8(0))], "x_q")
+    else:
+        g.op("Relu", [x], "y")
+    return g
+
+
+def weight_along(axis):
+    g = Graph()
+    w = g.codes("w", g.rng.integers(-9, 9, (16, 32, 3, 3)).astype(np.int8), np.full((16, 32)[axis], 0.01), axis)
+    g.layer(g.pair(g.features(channels=32)), "y", w)
+    return g
+
+
+def by_channel(scales):
+    g = Graph()
+    s = g.constant("s", np.full(scales, 0.1, np.float32) if scales > 1 else np.float32(0.1))
+    z = g.constant("z", np.zeros(scales, np.int8) if scales > 1 else np.int8(0))
+    q = g.op("QuantizeLinear", [g.features(), s, z], "x_q", axis=1)
+    g.layer(g.op("DequantizeLinear", [q, s, z], "x_dq", axis=1), "y", g.weight("w"))
+    return g
+
+
+def zero_point_left_out(missing):
+    g = Graph()
+    s, z = g.constant("s", np.float32(0.1)), g.constant("z", np.int8(0))
+    ends = [s] if missing else [s, z]
+    g.op("Relu", [g.op("DequantizeLinear", [g.op("QuantizeLinear", [g.features(), *ends], "q"), *ends], "dq")], "y")
+    return g
+
+
+def scale_from_image(computed):
+    g = Graph()
+    x = g.features()
+    s = g.op("ReduceMax", [x], "s", keepdims=0) if computed else g.constant("s", np.float32(0.1))
+    z = g.constant("z", np.int8(0))
+    g.op("Relu", [g.op("DequantizeLinear", [g.op("QuantizeLinear", [x, s, z], "q"), s, z], "dq")], "y")
+    return g
+
+
+def operator(op_type):
+    g = Graph()
+    g.op(op_type, [g.features()], "y")
     return g
 
 
@@ -263,8 +320,14 @@ CASES = {
     "R0 operator": ("R0", TRT8, lambda: integer_operator(False), lambda: integer_operator(True)),
     "R0 zero point": ("R0", TRT10, lambda: zero_point(np.int8(3)), lambda: zero_point(np.int8(0))),
     "R0 type": ("R0", TRT8, lambda: zero_point(np.uint8(0)), lambda: zero_point(np.int8(0))),
+    "R0 uint8": ("R0", TRT10, lambda: zero_point(np.uint8(0)), lambda: zero_point(np.int8(0))),
+    "R0 left out": ("R0", TRT8, lambda: zero_point_left_out(True), lambda: zero_point_left_out(False)),
+    "R0 computed": ("R0", TRT10, lambda: scale_from_image(True), lambda: scale_from_image(False)),
+    "R0 NaN": ("R0", TRT8, lambda: positive_scale(np.nan), lambda: positive_scale(0.1)),
     "R1 weight alone": ("R1", X86, lambda: weight_pair(True, False), lambda: weight_pair(True, True)),
     "R1 activation alone": ("R1", TRT8, lambda: weight_pair(False, True), lambda: weight_pair(False, False)),
+    "R1 weight axis": ("R1", TRT8, lambda: weight_along(1), lambda: weight_along(0)),
+    "R1 activation by channel": ("R1", TRT10, lambda: by_channel(16), lambda: by_channel(1)),
     "R2": ("R2", TRT8, lambda: behind_conv(True), lambda: behind_conv(False)),
     "R3": ("R3", TRT8, lambda: batch_norm(True), lambda: batch_norm(False)),
     "R4 both": ("R4", TRT8, lambda: residual(True), lambda: residual(False)),
@@ -272,15 +335,19 @@ CASES = {
     "R5": ("R5", TRT10, lambda: concat(0.3), lambda: concat(0.1)),
     "R6": ("R6", TRT8, lambda: pooled(0.3), lambda: pooled(0.1)),
     "R7": ("R7", X86, lambda: pairs(2), lambda: pairs(1)),
+    "R7 twice": ("R7", TRT8, lambda: pair_of_pair(True), lambda: pair_of_pair(False)),
     "R8 bias": ("R8", TRT10, lambda: bias("int32"), lambda: bias("float")),
     "R8 weight": ("R8", TRT8, lambda: stored("int8"), lambda: stored("float32")),
     "R9": ("R9", TRT10, lambda: channels(8), lambda: channels(16)),
     "R10": ("R10", TRT8, lambda: softmax(True), lambda: softmax(False)),
     "R11 output": ("R11", X86, lambda: on_output(True), lambda: on_output(False)),
+    "R11 codes": ("R11", TRT8, lambda: codes_out(True), lambda: codes_out(False)),
     "R11 pad": ("R11", TRT8, lambda: padded(True), lambda: padded(False)),
     "R11 shape": ("R11", X86, lambda: shape_path(True), lambda: shape_path(False)),
     "R12": ("R12", "fp16", lambda: on_output(True), lambda: on_output(False)),
     "R14": ("R14", TRT10, lambda: half("float32"), lambda: half("float16")),
+    "R15": ("R15", "fp16", lambda: operator("Reciprocal"), lambda: operator("Relu")),
+    "R15 never": ("R15", TRT10, lambda: operator("Det"), lambda: operator("Relu")),
     "O1": ("O1", X86, lambda: zero_point(np.int8(0)), lambda: zero_point(np.uint8(128))),
     "O1 openvino": ("O1", "openvino", lambda: zero_point(np.int8(0)), lambda: zero_point(np.uint8(128))),
     "O2": ("O2", X86, lambda: x86_chain(False), lambda: x86_chain(True)),
@@ -316,7 +383,33 @@ def test_rules_of_one_target_do_not_hold_for_another():
 
 def test_every_rule_has_a_case():
     covered = {rule for rule, *_ in CASES.values()}
-    assert covered == {f"R{n}" for n in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14)} | {f"O{n}" for n in range(1, 8)}
+    assert covered == {f"R{n}" for n in (*range(13), 14, 15)} | {f"O{n}" for n in range(1, 8)}
+
+
+@pytest.mark.parametrize(
+    ("graph", "target", "rule", "severity"),
+    [
+        (lambda: zero_point(np.int8(3)), TRT8, "R0", "refused"),
+        (lambda: zero_point(np.uint8(0)), TRT10, "R0", "accuracy"),
+        (lambda: positive_scale(0.0), TRT8, "R0", "refused"),
+        (lambda: positive_scale(0.0), X86, "R0", "accuracy"),
+        (lambda: positive_scale(np.inf), TRT8, "R0", "accuracy"),
+        (lambda: bias("int32"), TRT8, "R8", "refused"),
+        (lambda: stored("int8"), TRT8, "R8", "refused"),
+        (lambda: padded(True), TRT8, "R11", "slow"),
+        (lambda: on_output(True), "fp16", "R12", "refused"),
+    ],
+)
+def test_a_severity_says_what_follows(graph, target, rule, severity):
+    assert {finding.severity for finding in found(graph(), target, rule)} == {severity}
+
+
+def test_an_operator_names_the_release_that_brought_it():
+    (finding,) = found(operator("Reciprocal"), TRT8, "R15")
+    assert finding.message == "Reciprocal needs TensorRT >= 8.5"
+    (finding,) = found(operator("Relu"), TRT8, "R15", opset=17)
+    assert finding.message.startswith("opset 17; TensorRT 8.2 knows up to 13")
+    assert found(operator("Relu"), TRT10, "R15", opset=20) == []
 
 
 def test_an_unknown_target_is_suggested():
