@@ -228,14 +228,13 @@ class Profile:
             raise ValueError("default_mode {!r} is not one of its modes".format(self.default_mode))
 
     def mode(self, name: Optional[str] = None) -> PowerMode:
-        """A power mode by its name, letter case apart; the default one for None.
+        """A power mode by its name, letter case and "MODE_" apart; the default one for None.
 
         Raises:
             ConfigError: there is no such mode.
         """
-        wanted = (name or self.default_mode).lower()
         for mode in self.modes:
-            if mode.name.lower() == wanted:
+            if _plain(mode.name) == _plain(name or self.default_mode):
                 return mode
         raise ConfigError(
             "{} has no power mode {!r}; it has {}".format(self.name, name, ", ".join(mode.name for mode in self.modes))
@@ -249,6 +248,11 @@ class Profile:
     def to_json(self) -> Dict[str, Any]:
         """The name and what results depend on."""
         return {"name": self.name, "title": self.title, "sm": self.chip.sm, "int8": self.chip.int8}
+
+
+def _plain(mode: str) -> str:
+    lower = mode.lower()
+    return lower[len("mode_") :] if lower.startswith("mode_") else lower
 
 
 def profiles_folder() -> str:
