@@ -36,8 +36,12 @@ def this_target(index: int = 0, root: str = "/") -> Target:
         BackendError: there is none that CUDA can use.
     """
     cuda = open_cuda(index)
-    device = cuda.device
     cuda.close()
+    return target_here(cuda.device, root)
+
+
+def target_here(device: CudaDevice, root: str = "/") -> Target:
+    """This machine with one of its GPUs, as CUDA describes it."""
     profile = devices.this_profile(root) or profile_of(device.name)
     mode = devices.power_mode(profile, root).name if profile is not None and profile.jetson else ""
     return Target(device, profile, mode, True)
