@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any, Dict, List
 
 import pytest
 
@@ -35,21 +36,21 @@ print(json.dumps(found))
 """
 
 
-def run_on_bindings(version: str, code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_on_bindings(version: str, code: str, folder: Path) -> Any:
     """Run `code`, which may `import tensorrt_bindings`, on the bindings of `version`.
 
     Skips the test where the wheel or a C compiler is absent.
     """
     library_path = _stubs(version.split(".")[0], folder)
     environment = dict(os.environ, PYTHONPATH=str(_unpacked(version, folder)), LD_LIBRARY_PATH=str(library_path))
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    return run_quietly([sys.executable, "-c", code], env=environment)
 
 
-def names_of(version: str, folder: Path) -> dict[str, list[str]]:
+def names_of(version: str, folder: Path) -> Dict[str, List[str]]:
     """Class or enumeration -> its names, of the bindings of `version`; the module's own under ""."""
     done = run_on_bindings(version, _PROBE.format(module="tensorrt_bindings"), folder)
     assert done.returncode == 0, done.stderr
-    found: dict[str, list[str]] = json.loads(done.stdout)
+    found: Dict[str, List[str]] = json.loads(done.stdout)
     return found
 
 
@@ -61,13 +62,18 @@ def rtx_python() -> str:
     return str(python)
 
 
-def rtx_names() -> dict[str, list[str]]:
+def rtx_names() -> Dict[str, List[str]]:
     """As `names_of`, of TensorRT-RTX."""
     code = _PROBE.format(module="tensorrt_rtx")
-    done = subprocess.run([rtx_python(), "-c", code], capture_output=True, text=True)
+    done = run_quietly([rtx_python(), "-c", code])
     assert done.returncode == 0, done.stderr
-    found: dict[str, list[str]] = json.loads(done.stdout)
+    found: Dict[str, List[str]] = json.loads(done.stdout)
     return found
+
+
+def run_quietly(command: List[str], env: Any = None) -> Any:
+    """Run, and keep what it says as text."""
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, env=env)
 
 
 def _unpacked(version: str, folder: Path) -> Path:
@@ -80,7 +86,7 @@ def _unpacked(version: str, folder: Path) -> Path:
     target = folder / version
     if not target.is_dir():
         with zipfile.ZipFile(wheels[0]) as wheel:
-            wheel.extractall(target)
+            wheel.extractall(str(target))
     return target
 
 
