@@ -1,19 +1,31 @@
 """The verb: fly a source through one bundle, or through two in turns, and account for every frame."""
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
+from edgekit.bench.account import BoardLog
 from edgekit.bench.flights import playable
 from edgekit.bench.layers import ProfileRows, profile_rows
+from edgekit.bench.locks import LockedClocks, restore_clocks
 from edgekit.bench.measure import Progress, Runner, measure
 from edgekit.bench.memory import MemoryLog, forget_peak, read_memory_mb
-from edgekit.bench.record import BenchResult, Lane, library_versions, load_average, machine_record, utc_now
+from edgekit.bench.record import (
+    BenchResult,
+    Lane,
+    library_versions,
+    load_average,
+    machine_record,
+    this_profile,
+    utc_now,
+)
 from edgekit.bundle import open_bundle
-from edgekit.errors import ConfigError
+from edgekit.errors import BackendError, ConfigError
 from edgekit.files import PathLike
 from edgekit.runtime.detector import Detector, open_detector
+from edgekit.runtime.session import Session
 from edgekit.runtime.sources import Stream, open_source
 from edgekit.runtime.tracking import open_tracker
 
@@ -38,6 +50,11 @@ class BenchConfig:
         first_s: how long the "first seconds" are.
         seed: of the order in which two bundles take a frame.
         layers: measure each layer too, in a pass of its own, since recording slows the network.
+        layer_info: ask the library what the layers became.
+        lock_clocks: hold the clocks at the power mode's highest meanwhile, see `edgekit.bench.locks`.
+        need_power: fail at once where the board's power is not known.
+        idle_s: how long power is read before the bundle is opened; not at all where it is not known.
+        sensor_period_s: between two readings of power and clocks.
     """
 
     source: str = DEFAULT_SOURCE
@@ -53,6 +70,11 @@ class BenchConfig:
     first_s: float = 3.0
     seed: int = 0
     layers: bool = True
+    layer_info: bool = False
+    lock_clocks: bool = False
+    need_power: bool = False
+    idle_s: float = 2.0
+    sensor_period_s: float = 0.05
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.warmup < 0:
@@ -68,6 +90,7 @@ def bench(
     vs: Optional[PathLike] = None,
     config: BenchConfig = BenchConfig(),
     progress: Optional[Progress] = None,
+    root: str = "/",
 ) -> BenchResult:
     """Measure a bundle on this machine.
 
@@ -76,26 +99,52 @@ def bench(
         vs: another one, run on the same frames in turns with the first.
         config: source, frames, warm-up and so on.
         progress: called with (done, total, text).
+        root: of the file system that the machine's sensors are read from.
 
     Raises:
-        BundleError, BackendError: a bundle cannot be opened here.
+        BundleError, BackendError: a bundle cannot be opened here, or the library does not tell its layers.
         SourceError: the source fails, or is empty.
-        ConfigError: two bundles on a source that does not wait.
+        ConfigError: two bundles on a source that does not wait; clocks that cannot be locked; power that is needed
+            and not known.
     """
     bundles = [bundle] if vs is None else [bundle, vs]
     for path in bundles:
         open_bundle(path, verify=False)  # a wrong name is told before anything is rendered
     method = _method(config)
+    restore_clocks(root)
+    profile = this_profile(root)
+    board = BoardLog(profile, root, config.sensor_period_s)
+    if config.need_power and board.power_problem is not None:
+        raise ConfigError("the gate on power cannot be checked: {}".format(board.power_problem))
     config = replace(config, source=playable(config.source, progress))
+    with contextlib.ExitStack() as stack:
+        if config.lock_clocks:
+            method["locked"] = list(stack.enter_context(LockedClocks(profile, root)).locked)
+        return _measured(bundles, config, progress, method, board, root)
+
+
+def _measured(
+    bundles: Sequence[PathLike],
+    config: BenchConfig,
+    progress: Optional[Progress],
+    method: Dict[str, Any],
+    board: BoardLog,
+    root: str,
+) -> BenchResult:
+    alone = len(bundles) == 1
     forget_peak()
     memory = {"start": read_memory_mb().get("rss", 0.0)}
     log = MemoryLog()
-    opened = [_open(path, config) for path in bundles]
-    memory["loaded"] = read_memory_mb().get("rss", 0.0)
+    opened: List[_Opened] = []
+    board.start()
     try:
-        with _first_stream(config, method, alone=vs is None) as first:
+        board.wait_idle(config.idle_s)
+        for path in bundles:
+            opened.append(_open(path, config))
+        memory["loaded"] = read_memory_mb().get("rss", 0.0)
+        with _first_stream(config, method, alone) as first:
             streams = iter([first])
-            dropped, seconds = measure(
+            span = measure(
                 lambda: next(streams, None) or open_source(config.source, config.policy),
                 [lane.runner for lane in opened],
                 config.frames,
@@ -105,23 +154,28 @@ def bench(
                 memory=log,
                 progress=progress,
             )
+        board.stop()
         memory.update(_after(read_memory_mb()))
+        memory.update(_device_memory(opened))
+        method.update(_timed(opened[0].runner.detector.session))
         method["load_average"].append(load_average())
-        lanes = [lane.result(seconds, alone=vs is None) for lane in opened]
+        lanes = [lane.result(span.seconds, alone) for lane in opened]
     finally:
+        board.stop()
         for lane in opened:
             lane.runner.detector.close()
     if config.layers:
         lanes = [_with_layers(lane, path, config, progress) for lane, path in zip(lanes, bundles)]
     return BenchResult(
         lane=lanes[0],
-        other=lanes[1] if vs is not None else None,
-        machine=machine_record(),
+        other=None if alone else lanes[1],
+        machine=machine_record(root),
         libraries=library_versions(lanes[0].artifact["backend"]),
         method=method,
-        dropped=dropped,
+        dropped=span.dropped,
         memory=memory,
         memory_points=log.points,
+        account=board.account(span.edges_s(lanes[0].samples), alone),
     )
 
 
@@ -130,13 +184,14 @@ class _Opened:
     runner: Runner
     artifact: Dict[str, Any]
     open_ms: float
+    layer_info: List[Dict[str, Any]]
 
     def result(self, seconds: float, alone: bool) -> Lane:
         """What it took; in turns with another its rate follows from its own time."""
         samples = self.runner.samples
         busy_s = seconds if alone else sum(samples.stages["end_to_end"]) / 1e3
         fps = len(samples.t_s) / busy_s if busy_s > 0 else 0.0
-        return Lane(self.artifact, samples, self.open_ms, fps)
+        return Lane(self.artifact, samples, self.open_ms, fps, layer_info=self.layer_info)
 
 
 def _open(path: PathLike, config: BenchConfig) -> _Opened:
@@ -144,7 +199,12 @@ def _open(path: PathLike, config: BenchConfig) -> _Opened:
     detector = open_detector(path, config.lowering, config.threads, device=config.device)
     open_ms = (time.monotonic() - start) * 1e3
     tracker = open_tracker(config.tracker) if config.tracker else None
-    return _Opened(Runner(detector, tracker, config.conf), _artifact(path, detector), open_ms)
+    try:
+        layer_info = detector.session.layer_info() if config.layer_info else []
+    except BackendError:
+        detector.close()
+        raise
+    return _Opened(Runner(detector, tracker, config.conf), _artifact(path, detector), open_ms, layer_info)
 
 
 def _artifact(path: PathLike, detector: Detector) -> Dict[str, Any]:
@@ -169,10 +229,25 @@ def _method(config: BenchConfig) -> Dict[str, Any]:
         "warmup": config.warmup,
         "first_s": config.first_s,
         "seed": config.seed,
+        "clocks_locked": config.lock_clocks,
         "clock": "time.monotonic",
         "started": utc_now(),
         "load_average": [load_average()],
     }
+
+
+def _timed(session: Session) -> Dict[str, Any]:
+    """What the time of a run holds: trtexec 10 and 11 differ in all three, so each result says it."""
+    if session.last_times is None:
+        return {"data_transfers": None, "spin_wait": None, "cuda_graph": None}
+    return {"data_transfers": True, "spin_wait": False, "cuda_graph": session.cuda_graph}
+
+
+def _device_memory(opened: Sequence[_Opened]) -> Dict[str, float]:
+    """Memory of the GPU that the sessions hold, where they tell."""
+    held = [lane.runner.detector.session.device_memory_mb for lane in opened]
+    told = [value for value in held if value is not None]
+    return {"device": round(sum(told), 3)} if told else {}
 
 
 def _first_stream(config: BenchConfig, method: Dict[str, Any], alone: bool) -> Stream:
@@ -198,7 +273,7 @@ def _with_layers(lane: Lane, path: PathLike, config: BenchConfig, progress: Opti
         rows = _layers(detector, config, progress)
     finally:
         detector.close()
-    return Lane(lane.artifact, lane.samples, lane.open_ms, lane.fps, rows)
+    return replace(lane, layers=rows)
 
 
 def _layers(detector: Detector, config: BenchConfig, progress: Optional[Progress]) -> ProfileRows:

@@ -2,7 +2,8 @@
 
 from typing import Any, Dict, List, Sequence
 
-from edgekit.runtime.session import LayerTime
+from edgekit.bench.timing import summary
+from edgekit.runtime.session import LayerTime, RunTimes
 
 ProfileRows = List[Dict[str, Any]]
 
@@ -43,14 +44,19 @@ def by_operator(rows: ProfileRows) -> List[Dict[str, Any]]:
     return sorted(rounded, key=lambda group: -float(group["timeMs"]))
 
 
-def trace_rows(start_s: Sequence[float], infer_ms: Sequence[float], latency_ms: Sequence[float]) -> ProfileRows:
-    """trtexec's `--exportTimes`, with the fields that a processor has: no copies, no enqueue of its own.
+def trace_rows(
+    start_s: Sequence[float], infer_ms: Sequence[float], latency_ms: Sequence[float], runs: Sequence[RunTimes] = ()
+) -> ProfileRows:
+    """trtexec's `--exportTimes`: with all of its fields where `runs` are given, else with those that a processor has.
 
     Args:
         start_s: (N,) begin of the network's run, seconds since the run began.
         infer_ms: (N,) its duration.
         latency_ms: (N,) capture to result.
+        runs: (N,) its parts on a GPU. trtexec's latency is then copies and network alone, as in its own files.
     """
+    if runs:
+        return [_gpu_row(start * 1e3, run) for start, run in zip(start_s, runs)]
     return [
         {
             "startComputeMs": round(start * 1e3, 4),
@@ -60,3 +66,39 @@ def trace_rows(start_s: Sequence[float], infer_ms: Sequence[float], latency_ms: 
         }
         for start, compute, latency in zip(start_s, infer_ms, latency_ms)
     ]
+
+
+def run_summaries(runs: Sequence[RunTimes]) -> Dict[str, Dict[str, float]]:
+    """Percentiles of each part of the runs on a GPU, see `edgekit.bench.timing.summary`; empty for no runs."""
+    parts = {} if not runs else run_lists(runs)
+    return {name: summary(values) for name, values in parts.items()}
+
+
+def run_lists(runs: Sequence[RunTimes]) -> Dict[str, List[float]]:
+    """Part of a run on a GPU -> its times (N,), milliseconds."""
+    return {
+        "h2d_ms": [round(run.h2d_ms, 4) for run in runs],
+        "compute_ms": [round(run.compute_ms, 4) for run in runs],
+        "d2h_ms": [round(run.d2h_ms, 4) for run in runs],
+        "enqueue_ms": [round(run.enqueue_ms, 4) for run in runs],
+    }
+
+
+def _gpu_row(start_ms: float, run: RunTimes) -> Dict[str, Any]:
+    computing_ms = start_ms + run.h2d_ms
+    computed_ms = computing_ms + run.compute_ms
+    times = {
+        "startEnqMs": start_ms,
+        "endEnqMs": start_ms + run.enqueue_ms,
+        "startH2dMs": start_ms,
+        "endH2dMs": computing_ms,
+        "startComputeMs": computing_ms,
+        "endComputeMs": computed_ms,
+        "startD2hMs": computed_ms,
+        "endD2hMs": computed_ms + run.d2h_ms,
+        "h2dMs": run.h2d_ms,
+        "computeMs": run.compute_ms,
+        "d2hMs": run.d2h_ms,
+        "latencyMs": run.h2d_ms + run.compute_ms + run.d2h_ms,
+    }
+    return {name: round(value, 4) for name, value in times.items()}

@@ -1,7 +1,7 @@
 """The measuring loop: frames through one lane, or through two in turns."""
 
 import time
-from typing import Callable, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from edgekit.bench.memory import MemoryLog
 from edgekit.bench.record import Samples
@@ -15,6 +15,29 @@ from edgekit.runtime.tracking import Tracker
 Progress = Callable[[int, int, str], None]
 
 _WEAKEST_FOR_TRACKS = 0.1  # as the loop of `edgekit run` has it
+
+
+class Span(NamedTuple):
+    """The time of the counted frames.
+
+    Attributes:
+        dropped: frames that the source dropped in it.
+        first_s: when the first frame was taken up, on the clock.
+        last_s: when the last result was there.
+    """
+
+    dropped: int
+    first_s: float
+    last_s: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.last_s - self.first_s
+
+    def edges_s(self, samples: Samples) -> List[float]:
+        """When each counted frame began, and the end of the last; on the clock."""
+        return [self.first_s + t_s for t_s in samples.t_s] + [self.last_s]
 
 
 class Runner:
@@ -77,6 +100,8 @@ class Runner:
         self.samples.t_s.append(t_s)
         self.samples.frame_age_ms.append(age_ms + process_ms)
         self.samples.objects.append(len(detections))
+        if self.detector.session.last_times is not None:
+            self.samples.runs.append(self.detector.session.last_times)
 
     def _steps(self, index: int) -> int:
         """Frames since the last one; a source that starts again is a cut."""
@@ -97,7 +122,7 @@ def measure(
     memory: Optional[MemoryLog] = None,
     progress: Optional[Progress] = None,
     clock: Clock = time.monotonic,
-) -> Tuple[int, float]:
+) -> Span:
     """Run until `frames` were counted or `seconds` have passed; every runner takes every frame.
 
     Args:
@@ -112,7 +137,7 @@ def measure(
         clock: seconds, the one that stamps `Frame.t_capture_s`.
 
     Returns:
-        Frames that the source dropped since the first counted one, and that time's length in seconds.
+        The time of the counted frames, and what was dropped in it.
 
     Raises:
         SourceError: the source fails, or is empty.
@@ -138,7 +163,7 @@ def measure(
             if progress is not None:
                 progress(number + 1, frames + warmup, "measure" if number >= warmup else "warm up")
         last_s = max(runner.last_done_s for runner in runners)
-        return feed.dropped - dropped_before, last_s - first_s
+        return Span(feed.dropped - dropped_before, first_s, last_s)
     finally:
         feed.close()
 

@@ -11,18 +11,22 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 
 import edgekit
+from edgekit.bench.account import Account
+from edgekit.bench.clocks import cpu_governor
 from edgekit.bench.compare import Ratio, ratio_of_medians
-from edgekit.bench.layers import ProfileRows, trace_rows
+from edgekit.bench.layers import ProfileRows, run_lists, run_summaries, trace_rows
 from edgekit.bench.memory import growth_mb_per_1000_frames
+from edgekit.bench.sensors import read_text
 from edgekit.bench.timing import summary
 from edgekit.devices import this_machine
-from edgekit.errors import DataError, GateError
+from edgekit.errors import ConfigError, DataError, GateError
 from edgekit.files import PathLike, atomic_write
+from edgekit.profiles import Profile, profile_of
+from edgekit.runtime.session import RunTimes
 
 FORMAT = "edgekit-bench"
 VERSION = 1
 STAGES = ("capture", "preprocess", "infer", "postprocess", "track", "end_to_end")
-_GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 
 
 @dataclass
@@ -35,6 +39,7 @@ class Samples:
         frame_age_ms: capture to result as the clock has it; under "every" a frame is captured when it is taken up.
         objects: boxes found.
         warmup_ms: end to end of the frames before.
+        runs: the parts of the network's run on a GPU; empty on a processor.
     """
 
     t_s: List[float] = field(default_factory=list)
@@ -42,6 +47,7 @@ class Samples:
     frame_age_ms: List[float] = field(default_factory=list)
     objects: List[int] = field(default_factory=list)
     warmup_ms: List[float] = field(default_factory=list)
+    runs: List[RunTimes] = field(default_factory=list)
 
     @property
     def process_ms(self) -> List[float]:
@@ -56,6 +62,7 @@ class Samples:
             "frame_age_ms": [round(value, 4) for value in self.frame_age_ms],
             "objects": list(self.objects),
             "warmup_ms": [round(value, 4) for value in self.warmup_ms],
+            "gpu": run_lists(self.runs) if self.runs else {},
         }
 
 
@@ -69,6 +76,7 @@ class Lane:
         open_ms: from the call that opens the bundle to the session being ready.
         fps: frames a second.
         layers: time of each layer, see `edgekit.bench.layers.profile_rows`; empty when not asked for.
+        layer_info: what the layers became, see `Session.layer_info`; empty when not asked for.
     """
 
     artifact: Dict[str, Any]
@@ -76,6 +84,7 @@ class Lane:
     open_ms: float
     fps: float
     layers: ProfileRows = field(default_factory=list)
+    layer_info: ProfileRows = field(default_factory=list)
 
     def to_json(self, first_s: float, raw: bool) -> Dict[str, Any]:
         """Numbers first, raw samples last and only if asked for."""
@@ -87,6 +96,7 @@ class Lane:
             "fps": round(self.fps, 3),
             "frames": len(samples.t_s),
             "objects": round(float(np.mean(samples.objects)), 2) if samples.objects else 0.0,
+            "gpu": run_summaries(samples.runs),
             "start": {
                 "open_ms": round(self.open_ms, 2),
                 "first_frame_ms": round((samples.warmup_ms + samples.stages["end_to_end"])[0], 3),
@@ -112,6 +122,7 @@ class BenchResult:
         dropped: frames that the source produced and nobody processed.
         memory: readings in MB: start, loaded, end, peak, pss.
         memory_points: (frame, rss in MB) over the run.
+        account: power, clocks, heat and the whole memory.
     """
 
     lane: Lane
@@ -122,6 +133,7 @@ class BenchResult:
     dropped: int
     memory: Dict[str, float]
     memory_points: List[Tuple[int, float]]
+    account: Account = field(default_factory=Account)
 
     def to_json(self, raw: bool = True) -> Dict[str, Any]:
         """The whole result as plain values.
@@ -133,12 +145,17 @@ class BenchResult:
         value: Dict[str, Any] = {"format": FORMAT, "version": VERSION}
         value.update(self.lane.to_json(first_s, raw))
         value["dropped"] = self.dropped
-        value["memory_mb"] = dict(self.memory, growth_per_1000_frames=growth_mb_per_1000_frames(self.memory_points))
+        growth = growth_mb_per_1000_frames(self.memory_points)
+        value["memory_mb"] = dict(self.memory, growth_per_1000_frames=growth, total=self.account.memory)
+        value["power"] = self.account.power
+        value["clocks"] = self.account.clocks
+        value["thermal"] = self.account.thermal
         value["machine"] = self.machine
         value["libraries"] = self.libraries
-        value["method"] = self.method
+        value["method"] = dict(self.method, sampler=self.account.sampler)
         value["vs"] = None
         if raw:
+            value["samples"].update(self.account.samples)
             value["samples"]["memory_mb"] = [list(point) for point in self.memory_points]
         if self.other is not None:
             value["vs"] = self.other.to_json(first_s, raw)
@@ -171,8 +188,20 @@ class BenchResult:
             rows.append([LABELS[stage]] + cells + [share])
         return rows
 
-    def check_gate(self, max_p99_ms: Optional[float]) -> None:
-        """Raise `GateError` when p99 end to end is above `max_p99_ms`; None is no gate."""
+    def check_gate(
+        self, max_p99_ms: Optional[float], max_watts: Optional[float] = None, max_joules: Optional[float] = None
+    ) -> None:
+        """Compare with what is allowed; None is no gate.
+
+        Args:
+            max_p99_ms: of p99 end to end.
+            max_watts: of the board's mean power.
+            max_joules: of the board's energy for a frame.
+
+        Raises:
+            GateError: one of them is above its gate.
+            ConfigError: power or energy has a gate and is not known.
+        """
         p99 = summary(self.lane.samples.stages["end_to_end"])["p99"]
         if max_p99_ms is not None and p99 > max_p99_ms:
             raise GateError(
@@ -180,13 +209,25 @@ class BenchResult:
                     p99, max_p99_ms
                 )
             )
+        self._check_power("mean_w", "mean power", "W", max_watts)
+        self._check_power("j_per_frame", "energy for a frame", "J", max_joules)
+
+    def _check_power(self, key: str, words: str, unit: str, gate: Optional[float]) -> None:
+        if gate is None:
+            return
+        power = self.account.power
+        if power.get(key) is None:
+            why = power.get("missing", "two bundles ran in turns, and the sensor cannot tell them apart")
+            raise ConfigError("the gate on {} cannot be checked: {}".format(words, why))
+        if power[key] > gate:
+            raise GateError("{} is {:.4g} {}, the gate is {:g} {}".format(words, power[key], unit, gate, unit))
 
     def trace(self) -> ProfileRows:
         """The run as trtexec's `--exportTimes` array."""
         samples = self.lane.samples
         before = zip(samples.t_s, samples.stages["preprocess"])
         start_s = [taken + preprocess / 1e3 for taken, preprocess in before]
-        return trace_rows(start_s, samples.stages["infer"], samples.stages["end_to_end"])
+        return trace_rows(start_s, samples.stages["infer"], samples.stages["end_to_end"], samples.runs)
 
     def write(self, path: PathLike) -> None:
         """Write the whole result as JSON.
@@ -227,9 +268,19 @@ def read_result(path: PathLike) -> Dict[str, Any]:
     return value
 
 
-def machine_record() -> Dict[str, Any]:
-    """`this_machine`, and the state of it that moves clocks."""
-    return dict(this_machine().to_json(), governor=_governor(), platform=platform.platform())
+def machine_record(root: str = "/") -> Dict[str, Any]:
+    """`this_machine`, the profile that fits it, and the state of it that moves clocks."""
+    record = dict(this_machine().to_json(), governor=cpu_governor(root), platform=platform.platform())
+    profile = this_profile(root)
+    record["profile"] = None if profile is None else profile.name
+    record["power_mode"] = None
+    return record
+
+
+def this_profile(root: str = "/") -> Optional[Profile]:
+    """TEMPORARY until devices has it."""
+    text = "{} {}".format(*(read_text(root + "/proc/device-tree/" + name) or "" for name in ("model", "compatible")))
+    return profile_of(text.replace("\0", " "))
 
 
 def machine_name(machine: Dict[str, Any]) -> str:
@@ -259,14 +310,6 @@ def load_average() -> List[float]:
 def utc_now() -> str:
     """The time, as in 2026-11-22T09:30:00Z."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _governor() -> Optional[str]:
-    try:
-        with open(_GOVERNOR) as stream:
-            return stream.read().strip()
-    except OSError:
-        return None
 
 
 def _steady(samples: Samples, first_s: float) -> Dict[str, Any]:

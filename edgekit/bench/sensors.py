@@ -6,6 +6,8 @@ A file that is missing, cannot be read or holds no number gives None, and NaN in
 import glob
 import logging
 import math
+import os
+import re
 import threading
 import time
 from typing import Callable, List, Mapping, Optional, Tuple
@@ -16,9 +18,9 @@ from edgekit.bench.timing import Clock
 
 Probe = Callable[[], Optional[float]]
 
-# What reads nothing is told once, by whoever asks for the series.
 _LOG = logging.getLogger(__name__)
 _MOST_ROWS = 8192
+_BRACES = re.compile(r"^(.*?)\{(.*?)\}(.*)$")
 
 
 def read_text(path: str) -> Optional[str]:
@@ -40,8 +42,15 @@ def read_number(path: str) -> Optional[float]:
 
 
 def find(root: str, pattern: str) -> List[str]:
-    """The files that a glob below `root` names, sorted; none for an empty pattern."""
-    return sorted(glob.glob(root.rstrip("/") + pattern)) if pattern else []
+    """The files that a glob below `root` names; none for an empty pattern.
+
+    Alternatives in braces, as in "sys/devices/{gpu.0,57000000.gpu}/load", come in their order, else paths are sorted.
+    """
+    alternatives = _BRACES.match(pattern)
+    if alternatives:
+        before, inside, after = alternatives.groups()
+        return [path for one in inside.split(",") for path in find(root, before + one + after)]
+    return sorted(glob.glob(os.path.join(root, pattern.lstrip("/")))) if pattern else []
 
 
 def file_probe(path: str, factor: float = 1.0) -> Probe:

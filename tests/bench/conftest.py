@@ -57,6 +57,7 @@ class FakeDetector:
 
     def __init__(self, clock, pre=1.0, infer=10.0, post=2.0, boxes=3, log=None, name="fake"):
         self.decode = SimpleNamespace(conf=0.25)
+        self.session = SimpleNamespace(last_times=None)
         self.stages = Stages()
         self.confs = []
         self._clock, self._times, self._boxes = clock, (pre, infer, post), boxes

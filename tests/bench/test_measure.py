@@ -6,9 +6,9 @@ from edgekit.errors import SourceError
 
 def test_every_stage_of_a_file(clock, fakes):
     runner = Runner(fakes.Detector(clock), fakes.Tracker(clock), clock=clock)
-    dropped, seconds = measure(lambda: fakes.Stream(clock, 9), [runner], frames=4, warmup=2, clock=clock)
+    span = measure(lambda: fakes.Stream(clock, 9), [runner], frames=4, warmup=2, clock=clock)
     stages = runner.samples.stages
-    assert dropped == 0
+    assert span.dropped == 0
     assert stages["capture"] == [4.0] * 4
     assert stages["preprocess"] == [1.0] * 4
     assert stages["infer"] == [10.0] * 4
@@ -20,17 +20,17 @@ def test_every_stage_of_a_file(clock, fakes):
     assert runner.samples.warmup_ms == pytest.approx([18.25] * 2)
     assert runner.samples.objects == [3] * 4
     assert runner.samples.t_s == pytest.approx([0.0, 0.01425, 0.0285, 0.04275])
-    assert seconds == pytest.approx(4 * 0.01425)
+    assert span.seconds == pytest.approx(4 * 0.01425)
 
 
 def test_a_camera_s_queue_and_drops_count(clock, fakes):
     runner = Runner(fakes.Detector(clock), clock=clock)
     stream = fakes.Stream(clock, 99, queue_ms=30.0, policy="latest", drops_per_frame=2)
-    dropped, _ = measure(lambda: stream, [runner], frames=5, warmup=1, clock=clock)
+    span = measure(lambda: stream, [runner], frames=5, warmup=1, clock=clock)
     assert runner.samples.stages["capture"] == pytest.approx([30.0] * 5)
     assert runner.samples.frame_age_ms == pytest.approx([43.5] * 5)
     assert runner.samples.stages["track"] == [0.0] * 5
-    assert dropped == 2 * 4  # the drops before the first counted frame are the warm-up's
+    assert span.dropped == 2 * 4  # the drops before the first counted frame are the warm-up's
 
 
 def test_a_source_that_ends_starts_again_as_a_cut(clock, fakes):
