@@ -25,10 +25,10 @@ from edgekit.profiles import PowerMode, Profile, read_profile
 ROOT = Path(__file__).resolve().parent.parent
 POINTS = Path(__file__).with_name("published_points.toml")
 _SMOOTH_SM = 80
-# Chips whose points are fitted together, and the Orin's bandwidth share where points are too few to tell it.
+# Chips whose points are fitted together; the Orin's bandwidth share where points do not tell it.
 GROUPS = {
     "Orin (sm 8.7)": (("orin-nano", "orin-nx"), None),
-    "Xavier (sm 7.2)": (("agx-xavier",), 0.44),
+    "Xavier (sm 7.2)": (("xavier-nx", "agx-xavier"), None),
     "Nano (sm 5.3)": (("jetson-nano",), 0.44),
     "A100 (sm 8.0)": (("a100",), 0.44),
 }
@@ -202,12 +202,12 @@ def show(groups: dict[str, dict], rows: list[dict]) -> None:
             "{:26}{launch_us:12.1f} @ {at_mhz:4.0f}{compute_efficiency:10.2f}{bandwidth_efficiency:11.2f}"
             "{points:9d}{networks:10d}     {left_out_low:.2f} to {left_out_high:.2f}".format(name, **found)
         )
-    print("\nwith the profiles' coefficients             published  predicted    interval        ratio")
+    print("\nwith the profiles' coefficients                published  predicted    interval        ratio")
     for found in rows:
         low, high = found["interval_ms"]
         where = f"{found['device']} {found['mode']}"
         print(
-            f"{found['network']:14}{found['size']:4} {found['precision']:9} {where:22}{found['published_ms']:8.2f}"
+            f"{found['network']:14}{found['size']:4} {found['precision']:9} {where:25}{found['published_ms']:8.2f}"
             f"{found['predicted_ms']:10.2f}   {low:6.2f} to {high:6.2f}{found['ratio']:8.2f}"
             f"  {'' if found['inside'] else '(outside the interval)'}"
         )

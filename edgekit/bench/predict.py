@@ -8,7 +8,7 @@ For each kernel that TensorRT is expected to make of the graph (`edgekit.graph.c
 `peak` is that of the kernel's precision in the power mode, dense. `lanes(c)` is c over c rounded up to the channels
 that a tensor core takes at once (16 in FP16, 32 in INT8): few channels leave lanes idle. `busy` is the share of the
 multiprocessors that have one of the 64x64 tiles of the result to work on, in the last round too. Depthwise kernels run
-beside the tensor cores, at the float32 rate. `launch` (start, ramp and drain of a kernel) is in clocks of the GPU:
+beside the tensor cores. `launch` is what a kernel costs beside its work, start, ramp and drain, in clocks of the GPU:
 `Fit.launch_us` holds at the profile's fastest mode and grows as the clock falls.
 
 docs/predict.md says what was compared with what, and how far off it was.
@@ -25,6 +25,8 @@ BYTES = {"int8": 1, "fp16": 2, "fp32": 4}
 
 # Channels of one operand that a tensor core instruction takes: 32 bytes (mma.m16n8k16 FP16, mma.m16n8k32 INT8).
 _LANES = {"int8": 32, "fp16": 16, "fp32": 8}
+# Kernels beside the tensor cores reach about twice the share of their peak: halves in pairs, Winograd for float32.
+_CORES_GAIN = 2.0
 _TILE = 64
 _TENSOR_CORES_SM = 70
 _TF32_SM = 80
@@ -286,14 +288,13 @@ def flop_per_clock_sm(layer: LayerCost, profile: Profile) -> float:
     From Ampere on TensorRT runs float32 convolutions as TF32, at half the rate of FP16.
     """
     chip = profile.chip
-    cores = float(chip.fp32_flop_per_clock_sm)
-    if layer.depthwise:
-        return cores if chip.sm >= _TENSOR_CORES_SM or layer.precision == "fp32" else float(chip.fp16_flop_per_clock_sm)
+    if chip.sm < _TENSOR_CORES_SM:
+        return float(chip.fp32_flop_per_clock_sm if layer.precision == "fp32" else chip.fp16_flop_per_clock_sm)
+    if layer.depthwise or (layer.precision == "fp32" and chip.sm < _TF32_SM):
+        return _CORES_GAIN * chip.fp32_flop_per_clock_sm
     if layer.precision == "int8":
         return float(chip.int8_op_per_clock_sm)
-    if layer.precision == "fp16":
-        return float(chip.fp16_flop_per_clock_sm)
-    return chip.fp16_flop_per_clock_sm / 2.0 if chip.sm >= _TF32_SM else cores
+    return chip.fp16_flop_per_clock_sm / (2.0 if layer.precision == "fp32" else 1.0)
 
 
 def fill(layer: LayerCost, profile: Profile, power: PowerMode) -> float:
