@@ -25,7 +25,7 @@ _FUNCTIONS = (
     "_ZN14nvcaffeparser117createCaffeParserEv _ZN14nvcaffeparser123shutdownProtobufLibraryEv "
     "_ZN11nvuffparser15createUffParserEv _ZN11nvuffparser8FieldMapC1EPKcPKvNS_9FieldTypeEi"
 )
-_PROBE = """
+PROBE = """
 import json, sys
 import {module} as trt
 found = {{"": dir(trt), "__version__": trt.__version__}}
@@ -48,24 +48,7 @@ def run_on_bindings(version: str, code: str, folder: Path) -> Any:
 
 def names_of(version: str, folder: Path) -> Dict[str, List[str]]:
     """Class or enumeration -> its names, of the bindings of `version`; the module's own under ""."""
-    done = run_on_bindings(version, _PROBE.format(module="tensorrt_bindings"), folder)
-    assert done.returncode == 0, done.stderr
-    found: Dict[str, List[str]] = json.loads(done.stdout)
-    return found
-
-
-def rtx_python() -> str:
-    """The interpreter that has TensorRT-RTX; skips the test where there is none."""
-    python = CACHE / "rtx" / "bin" / "python"
-    if not python.exists():
-        pytest.skip(f"TensorRT-RTX is not in {CACHE}; tests/nvidia/fetch_bindings.sh gets it")
-    return str(python)
-
-
-def rtx_names() -> Dict[str, List[str]]:
-    """As `names_of`, of TensorRT-RTX."""
-    code = _PROBE.format(module="tensorrt_rtx")
-    done = run_quietly([rtx_python(), "-c", code])
+    done = run_on_bindings(version, PROBE.format(module="tensorrt_bindings"), folder)
     assert done.returncode == 0, done.stderr
     found: Dict[str, List[str]] = json.loads(done.stdout)
     return found

@@ -3,10 +3,11 @@
 import pytest
 
 from edgekit.nvidia.trt import VERSIONED
-from tests.nvidia.bindings import VERSIONS, names_of, rtx_names, run_on_bindings
+from tests.nvidia.bindings import VERSIONS, names_of, run_on_bindings
 from tests.nvidia.fake_tensorrt import VERSIONS as FAKES
 from tests.nvidia.fake_tensorrt import make_tensorrt
 from tests.nvidia.fake_tensorrt.surface import CLASSES, ENUMS, RTX_ONLY, has, known, names
+from tests.nvidia.rtx import rtx_names
 
 TABLES = [(CLASSES, owner) for owner in CLASSES] + [(ENUMS, owner) for owner in ENUMS]
 

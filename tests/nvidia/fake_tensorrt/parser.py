@@ -247,7 +247,7 @@ class _Import:
             if name not in self.constants:
                 raise _RefusedError("Assertion failed: tensor {} is not found".format(name or "''"), "INVALID_GRAPH")
             found = self.constants[name]
-            self.tensors[name] = self.trt.ITensor(name, self.dtype(found.dtype), found.dims)
+            self.tensors[name] = self.trt.ITensor(name + "_output", self.dtype(found.dtype), found.dims)
             self.network._add(name, "CONSTANT", [], [self.tensors[name]], "Constant")
         return self.tensors[name]
 
@@ -287,8 +287,8 @@ class _Import:
     def check_q(self, node: Node) -> None:
         self.check_zero_point(node)
         types = [self.constants[name].dtype for name in node.inputs[:2] if name in self.constants]
-        if 10 in types and self.model.opset < 19:
-            raise _RefusedError("Assertion failed: QuantizeLinear of float16 needs opset 19", "INVALID_NODE")
+        if 10 in types and self.trt.fake.numbers < (10, 0):
+            raise _RefusedError("Assertion failed: QuantizeLinear of float16 is not supported", "INVALID_NODE")
 
     def check_dq(self, node: Node) -> None:
         weight = self.constants.get(node.inputs[0])
@@ -311,5 +311,5 @@ class _Import:
         zero = self.constants.get(node.inputs[2])
         if zero is None or zero.values is None or np.any(zero.values != 0):
             raise _RefusedError("Assertion failed: {}: Non-zero zero point is not supported".format(node.name))
-        if zero.dtype == 2:
+        if zero.dtype == 2 and self.trt.fake.numbers < (10, 0):
             raise _RefusedError("Assertion failed: {}: a zero point of type uint8 is not supported".format(node.name))
