@@ -1,4 +1,4 @@
-"""ONNX Runtime on the processor, version 1.10 (Python 3.6) and later."""
+"""ONNX Runtime, version 1.10 (Python 3.6) and later: on the processor, or on a GPU by one of its providers."""
 
 import json
 import logging
@@ -13,6 +13,7 @@ from edgekit.devices import cpu_features, cpu_model, is_x86, physical_cores
 from edgekit.errors import BackendError
 from edgekit.files import sha256_bytes
 from edgekit.onnx_scan import signed_activation
+from edgekit.runtime.backends.ort_gpu import Providers, check_available, create_on_gpu, providers_for
 from edgekit.runtime.session import LayerTime, Session, SessionOptions
 from edgekit.tensors import TensorSpec
 
@@ -27,19 +28,21 @@ _DTYPES = {
     "tensor(bool)": "bool",
 }
 _ERRORS_ONLY = 3
-_PROVIDERS = ["CPUExecutionProvider"]
+_PROCESSOR: Providers = [("CPUExecutionProvider", {})]
 _log = logging.getLogger(__name__)
 
 
 class OrtSession(Session):
     """A graph in ONNX Runtime."""
 
-    def __init__(self, session: Any, threads: int, profile: bool, name: str) -> None:
+    def __init__(self, session: Any, threads: int, options: SessionOptions, name: str) -> None:
         self._session = session
         self._name = name
-        self._profile = profile
+        self._profile = options.profile
         self.threads = threads
         self.backend = "onnxruntime {}".format(onnxruntime.__version__)
+        if options.provider != "cpu":
+            self.backend += " ({})".format(session.get_providers()[0])
         self.inputs = tuple(_spec(node, name) for node in session.get_inputs())
         self.outputs = tuple(_spec(node, name) for node in session.get_outputs())
 
@@ -71,15 +74,30 @@ def open_onnx(artifact: str, options: SessionOptions) -> OrtSession:
     """Load an ONNX graph.
 
     Raises:
-        BackendError: ONNX Runtime refuses the graph, or the graph would be slow and wrong on this processor.
+        BackendError: ONNX Runtime refuses the graph, the graph would be slow on this processor, or it was to run on a
+            GPU and would not.
     """
     threads = options.threads or physical_cores()
-    if options.keep_optimized and options.optimize:
+    if options.provider != "cpu":
+        session = _create_on_gpu(artifact, options, threads)
+    elif options.keep_optimized and options.optimize:
         session = _create_kept(artifact, options, threads)
     else:
         _refuse_signed(artifact)
         session = _create(artifact, _settings(options, threads))
-    return OrtSession(session, threads, options.profile, os.path.basename(artifact))
+    return OrtSession(session, threads, options, os.path.basename(artifact))
+
+
+def _create_on_gpu(artifact: str, options: SessionOptions, threads: int) -> Any:
+    version = onnxruntime.__version__
+    check_available(options.provider, onnxruntime.get_available_providers(), version)
+    providers = providers_for(options.provider, artifact, options.gpu, version)
+    return create_on_gpu(
+        lambda settings: _create(artifact, settings, providers),
+        lambda: _settings(options, threads),
+        options.provider,
+        artifact,
+    )
 
 
 def _refuse_signed(artifact: str) -> None:
@@ -112,9 +130,10 @@ def _settings(options: SessionOptions, threads: int) -> Any:
     return settings
 
 
-def _create(path: str, settings: Any) -> Any:
+def _create(path: str, settings: Any, providers: Providers = _PROCESSOR) -> Any:
+    names, options = [name for name, _ in providers], [one for _, one in providers]
     try:
-        return onnxruntime.InferenceSession(path, settings, providers=_PROVIDERS)
+        return onnxruntime.InferenceSession(path, settings, names, options, enable_fallback=0)
     except Exception as error:  # the library's classes share no base of their own
         raise _failed("onnxruntime {} cannot load {}".format(onnxruntime.__version__, path), error) from error
 
@@ -134,7 +153,7 @@ def _create_kept(artifact: str, options: SessionOptions, threads: int) -> Any:
     temporary = "{}.{}.part".format(ready, os.getpid())
     settings.optimized_model_filepath = temporary
     try:
-        session = onnxruntime.InferenceSession(artifact, settings, providers=_PROVIDERS)
+        session = _create(artifact, settings)
         os.replace(temporary, ready)
         return session
     except Exception as error:  # a folder that cannot be written is no reason not to run
