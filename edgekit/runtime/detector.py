@@ -82,8 +82,10 @@ class Detector:
         self.lowering = lowering
         self.stages = Stages()
         self._clock = clock
-        self._input = np.zeros(shape, dtype=np.float32)
-        self._feeds = {session.inputs[0].name: self._input}
+        name_in = session.inputs[0].name
+        own = session.input_array(name_in)
+        self._input = np.zeros(shape, dtype=np.float32) if own is None else own
+        self._feeds = {name_in: self._input}
 
     def __call__(
         self,
@@ -118,6 +120,7 @@ class Detector:
 
     def close(self) -> None:
         """Free the network."""
+        self._input = self._input.copy()  # it may be the session's memory, and a call after this must not write there
         self.session.close()
 
     def __enter__(self) -> "Detector":
