@@ -1,7 +1,8 @@
-"""Measure: latency of every stage, memory, layers; two bundles against each other; a report to read."""
+"""Measure: latency of every stage, power, clocks, heat, memory, layers; two bundles in turns; a report to read."""
 
 from edgekit.bench.bench import DEFAULT_SOURCE, BenchConfig, bench
-from edgekit.bench.compare import Ratio, check_comparable, ratio_of_medians
+from edgekit.bench.compare import Ratio, against, check_comparable, comparability_warnings, ratio_of_medians
+from edgekit.bench.locks import LockedClocks, restore_clocks
 from edgekit.bench.record import BenchResult, Lane, Samples, read_result
 from edgekit.bench.timing import Timing, interleave, summary, time_calls
 
@@ -10,14 +11,18 @@ __all__ = [
     "BenchConfig",
     "BenchResult",
     "Lane",
+    "LockedClocks",
     "Ratio",
     "Samples",
     "Timing",
+    "against",
     "bench",
     "check_comparable",
+    "comparability_warnings",
     "interleave",
     "ratio_of_medians",
     "read_result",
+    "restore_clocks",
     "summary",
     "time_calls",
 ]

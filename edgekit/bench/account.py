@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from edgekit.bench.clocks import clock_points, clock_probes, clock_summary
 from edgekit.bench.memory import FOOTPRINT, FootprintProbe, footprint_summary, memory_points
@@ -32,6 +32,7 @@ class Account:
         thermal: temperatures, throttling, over-current events.
         memory: the footprint, see `edgekit.bench.memory.FootprintProbe`.
         sampler: how often it was read and what reading took.
+        warnings: what makes this result doubtful by itself, a phrase each.
         samples: raw readings: `power_w`, `frame_energy_j`, `clocks_mhz`, `footprint_mb`.
     """
 
@@ -40,6 +41,7 @@ class Account:
     thermal: Dict[str, Any] = field(default_factory=lambda: {"missing": _NOT_READ})
     memory: Dict[str, Any] = field(default_factory=lambda: {"missing": _NOT_READ})
     sampler: Dict[str, Any] = field(default_factory=dict)
+    warnings: Tuple[str, ...] = ()
     samples: Dict[str, Any] = field(default_factory=dict)
 
 
@@ -91,12 +93,13 @@ class BoardLog:
             sleep(seconds)
             self._idle_s = (begin_s, self._clock())
 
-    def account(self, edges_s: Sequence[float], alone: bool = True) -> Account:
+    def account(self, edges_s: Sequence[float], alone: bool = True, on_gpu: bool = False) -> Account:
         """What happened, after `stop`.
 
         Args:
             edges_s: (N + 1,) begin of each counted frame and the end of the last, on the clock.
             alone: whether one bundle ran, or two in turns.
+            on_gpu: whether the network ran on the GPU.
         """
         fast, slow = self.sampler.fast, self.sampler.slow
         power: Dict[str, Any] = {"missing": self._problem}
@@ -108,12 +111,15 @@ class BoardLog:
             power = power_summary(fast, self._channels, edges_s, self._idle_s, alone)
             samples["power_w"] = power_points(fast, self._channels, edges_s)
             samples["frame_energy_j"] = frame_energy_j(fast, self._channels, edges_s) if alone else []
+        thermal = thermal_summary(slow, edges_s)
+        memory = footprint_summary(slow, self._footprint, self._started_s, edges_s[-1])
         return Account(
             power=power,
             clocks=clock_summary(fast, self._profile, edges_s, self._root),
-            thermal=thermal_summary(slow, edges_s),
-            memory=footprint_summary(slow, self._footprint.method, self._started_s, edges_s[-1]),
+            thermal=thermal,
+            memory=memory,
             sampler=self._cost(),
+            warnings=tuple(_warnings(thermal, memory, on_gpu)),
             samples=samples,
         )
 
@@ -125,3 +131,15 @@ class BoardLog:
             "readings": sampler.readings,
             "mean_ms": round(1e3 * sampler.busy_s / max(sampler.readings, 1), 3),
         }
+
+
+def _warnings(thermal: Dict[str, Any], memory: Dict[str, Any], on_gpu: bool) -> List[str]:
+    found = []
+    if thermal["throttle"].get("active"):
+        found.append("throttled while measuring: {}".format(", ".join(thermal["throttle"]["devices"])))
+    if thermal["over_current"].get("events"):
+        found.append("over-current events while measuring: {}".format(thermal["over_current"]["events"]))
+    if on_gpu and memory.get("gpu") == 0:
+        # A container has process ids of its own, and nvmap lists those of the host.
+        found.append("the memory lacks the GPU's: nvmap lists none of this process (in a container: --pid host)")
+    return found

@@ -175,7 +175,7 @@ def _measured(
         dropped=span.dropped,
         memory=memory,
         memory_points=log.points,
-        account=board.account(span.edges_s(lanes[0].samples), alone),
+        account=board.account(span.edges_s(lanes[0].samples), alone, on_gpu=bool(lanes[0].samples.runs)),
     )
 
 

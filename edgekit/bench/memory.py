@@ -97,6 +97,10 @@ class FootprintProbe:
         shared: whether the GPU shares main memory.
         root: of the file system.
         pid: of this process, as nvmap lists it.
+
+    Attributes:
+        method: one of the three.
+        gpu_mb: what nvmap listed at the last look; None where it was not asked.
     """
 
     def __init__(self, shared: bool, root: str = "/", pid: Optional[int] = None) -> None:
@@ -104,6 +108,7 @@ class FootprintProbe:
         self._pid = os.getpid() if pid is None else pid
         self._pss = "/smaps_rollup" if read_text(self._root + _ROLLUP) else "/smaps"
         self._base_mb = 0.0
+        self.gpu_mb: Optional[float] = None
         self.method = "pss"
         if shared:
             self.method = "pss + nvmap" if read_text(self._root + _NVMAP) is not None else "pss + system"
@@ -119,7 +124,8 @@ class FootprintProbe:
         pss = self._pss_mb()
         if pss is None or self.method == "pss":
             return pss
-        return pss + nvmap_mb(read_text(self._root + _NVMAP) or "", self._pid)
+        self.gpu_mb = nvmap_mb(read_text(self._root + _NVMAP) or "", self._pid)
+        return pss + self.gpu_mb
 
     def _pss_mb(self) -> Optional[float]:
         text = read_text(self._root + "/proc/self" + self._pss) or ""
@@ -144,12 +150,12 @@ def nvmap_mb(clients: str, pid: int) -> float:
     return sum(int(size) for size in sizes) * 1024 / 1e6
 
 
-def footprint_summary(log: Log, method: str, start_s: float, end_s: float) -> Dict[str, Any]:
+def footprint_summary(log: Log, probe: FootprintProbe, start_s: float, end_s: float) -> Dict[str, Any]:
     """The footprint as docs/bench.md specifies it under `memory_mb.total`.
 
     Args:
-        log: filled by a `FootprintProbe` named `FOOTPRINT`.
-        method: the probe's.
+        log: filled by `probe` under the name `FOOTPRINT`.
+        probe: what counted.
         start_s, end_s: from before the bundle was opened to the end of the last counted frame.
     """
     t_s, used = log.series(FOOTPRINT)
@@ -157,7 +163,8 @@ def footprint_summary(log: Log, method: str, start_s: float, end_s: float) -> Di
     if len(inside) == 0:
         return {"missing": "the kernel does not tell the memory of a process ({})".format(_ROLLUP)}
     return {
-        "method": method,
+        "method": probe.method,
+        "gpu": None if probe.gpu_mb is None else round(probe.gpu_mb, 1),
         "start": round(float(inside[0]), 1),
         "end": round(float(inside[-1]), 1),
         "peak": round(float(inside.max()), 1),

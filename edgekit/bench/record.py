@@ -153,6 +153,7 @@ class BenchResult:
         value["machine"] = self.machine
         value["libraries"] = self.libraries
         value["method"] = dict(self.method, sampler=self.account.sampler)
+        value["warnings"] = list(self.account.warnings)
         value["vs"] = None
         if raw:
             value["samples"].update(self.account.samples)

@@ -6,8 +6,6 @@ import typer
 
 from edgekit.cli import options
 
-_SLOWEST = 8
-
 
 def bench(
     bundle: str = options.BUNDLE,
@@ -31,16 +29,49 @@ def bench(
     html: Optional[str] = typer.Option(None, "--html", metavar="FILE", help="Write a report to look at, one file."),
     export_times: Optional[str] = typer.Option(None, "--export-times", metavar="FILE", help="As trtexec's."),
     export_profile: Optional[str] = typer.Option(None, "--export-profile", metavar="FILE", help="As trtexec's."),
+    export_layer_info: Optional[str] = typer.Option(
+        None, "--export-layer-info", metavar="FILE", help="What TensorRT made of each layer, as JSON."
+    ),
+    against: Optional[str] = typer.Option(
+        None, "--against", metavar="OLD.json", help="Compare with an earlier result (-o) of the same bundle."
+    ),
+    lock_clocks: bool = typer.Option(
+        False, "--lock-clocks", help="Hold the clocks at the power mode's highest meanwhile; needs root."
+    ),
     max_p99_ms: Optional[float] = typer.Option(
         None, "--max-p99-ms", metavar="MS", help="Exit with 3 if p99 from capture to result is above this, ms."
     ),
+    max_watts: Optional[float] = typer.Option(
+        None, "--max-watts", metavar="W", help="Exit with 3 if the board draws more than this on average."
+    ),
+    max_joules: Optional[float] = typer.Option(
+        None, "--max-joules", metavar="J", help="Exit with 3 if a frame takes more energy than this."
+    ),
+    predict: Optional[str] = typer.Option(
+        None, "--predict", metavar="NAME[,NAME]", help="Measure nothing: predict for these kinds of device."
+    ),
+    mode: Optional[str] = typer.Option(
+        None, "--mode", metavar="NAME", help="With --predict: the power mode, or all; default: each device's own."
+    ),
+    fit: Optional[List[str]] = typer.Option(
+        None, "--fit", metavar="RESULT.json", help="With --predict: results from such a device; may be repeated."
+    ),
     as_json: bool = options.JSON,
 ) -> None:
-    """Latency of each stage, memory, layers; two bundles against each other."""
-    from edgekit.bench import DEFAULT_SOURCE, BenchConfig
+    """Latency of each stage, power, clocks, heat, memory, layers; two bundles against each other."""
+    from edgekit.bench import DEFAULT_SOURCE, BenchConfig, read_result
+    from edgekit.bench import against as compare
     from edgekit.bench import bench as measure
     from edgekit.cli import screen
+    from edgekit.cli.bench_screen import draw
 
+    if predict is not None:
+        from edgekit.cli.predict import show_predictions
+
+        show_predictions(bundle, predict, mode, fit, as_json)
+        return
+    _check_options(mode, fit, vs, against, max_joules)
+    old = None if against is None else read_result(against)
     config = BenchConfig(
         source=source or DEFAULT_SOURCE,
         frames=frames,
@@ -53,124 +84,65 @@ def bench(
         threads=threads,
         device=device,
         layers=layers,
+        layer_info=export_layer_info is not None,
+        lock_clocks=lock_clocks,
+        need_power=max_watts is not None or max_joules is not None,
     )
     with screen.progress("measure") as progress:
         result = measure(bundle, vs, config, progress)
-    written = _write(result, output, html, export_times, export_profile)
-    value = dict(result.to_json(raw=False), written=written)
-    screen.show(value, lambda: _draw(result, value, bundle), as_json)
-    result.check_gate(max_p99_ms)
+    files = {
+        "output": output,
+        "html": html,
+        "times": export_times,
+        "profile": export_profile,
+        "layer_info": export_layer_info,
+    }
+    written = _write(result, files)
+    value = dict(result.to_json(raw=False), written=written, against=None)
+    if old is not None:
+        value["against"] = compare(result.to_json(), old)
+    screen.show(value, lambda: draw(result, value, bundle), as_json)
+    result.check_gate(max_p99_ms, max_watts, max_joules)
 
 
-def _write(
-    result: Any, output: Optional[str], html: Optional[str], times: Optional[str], profile: Optional[str]
-) -> List[str]:
+def _check_options(
+    mode: Optional[str],
+    fit: Optional[List[str]],
+    vs: Optional[str],
+    against: Optional[str],
+    max_joules: Optional[float],
+) -> None:
+    """Options that say nothing alone, or contradict each other.
+
+    Raises:
+        ConfigError: there are such.
+    """
+    from edgekit.errors import ConfigError
+
+    if mode is not None or fit:
+        raise ConfigError("--mode and --fit belong to --predict; a measurement runs in the mode that the board is in")
+    if vs is not None and against is not None:
+        raise ConfigError("--vs measures the other bundle now, --against compares with an earlier result; take one")
+    if vs is not None and max_joules is not None:
+        raise ConfigError("--max-joules: two bundles in turns share the board's power; measure one of them alone")
+
+
+def _write(result: Any, files: Dict[str, Optional[str]]) -> List[str]:
     """Write what was asked for; the names of the files."""
     import json
 
     from edgekit.files import atomic_write
 
-    if output:
-        result.write(output)
-    if html:
+    if files["output"]:
+        result.write(files["output"])
+    if files["html"]:
         from edgekit.bench.report import write_report
 
-        write_report(result, html)
-    for path, rows in ((times, result.trace), (profile, lambda: result.lane.layers)):
+        write_report(result, files["html"])
+    rows = {"times": result.trace, "profile": lambda: result.lane.layers, "layer_info": lambda: result.lane.layer_info}
+    for name, make in rows.items():
+        path = files[name]
         if path:
             with atomic_write(path, "w") as stream:
-                json.dump(rows(), stream, indent=1)
-    return [path for path in (output, html, times, profile) if path]
-
-
-def _draw(result: Any, value: Dict[str, Any], bundle: str) -> Any:
-    from rich.console import Group
-    from rich.text import Text
-
-    from edgekit.cli import screen
-
-    columns = ("milliseconds", "p50", "p90", "p99", "max", "share")
-    parts: List[Any] = [
-        Text(_machine_line(value), style="dim"),
-        Text(""),
-        screen.table(columns, result.rows(), _title(value)),
-        Text(""),
-        screen.facts(_summary(value)),
-    ]
-    if value["layers"]:
-        parts += [Text(""), _layer_table(value["layers"])]
-    if value["vs"]:
-        parts += [Text(""), _against(value)]
-    parts.append(Text(""))
-    for name in value["written"]:
-        parts.append(Text.assemble(("written  ", "dim"), name))
-    if not value["written"]:
-        parts += [screen.next_step("edgekit bench {} --html report.html -o bench.json".format(bundle))]
-    return Group(*parts)
-
-
-def _title(value: Dict[str, Any]) -> str:
-    method = value["method"]
-    return "{file} ({lowering}, {input}) on {source}, {policy}".format(
-        source=method["source"], policy=method["policy"], **value["artifact"]
-    )
-
-
-def _machine_line(value: Dict[str, Any]) -> str:
-    machine = value["machine"]
-    return "edgekit {} · {} · {} cores · {} · {} threads".format(
-        value["libraries"]["edgekit"],
-        machine["board"] or machine["cpu"],
-        machine["cores"],
-        value["artifact"]["backend"],
-        value["artifact"]["threads"],
-    )
-
-
-def _summary(value: Dict[str, Any]) -> List[Any]:
-    memory, start, steady = value["memory_mb"], value["start"], value["steady"]
-    growth = memory.get("growth_per_1000_frames")
-    drift = (
-        ""
-        if steady["drift"] is None
-        else "; p50 later is {:.2f} times that of the first {:g} s".format(steady["drift"], steady["first_s"])
-    )
-    return [
-        ("rate", "{:.1f} frames/s over {} frames, {} dropped{}".format(
-            value["fps"], value["frames"], value["dropped"], drift)),
-        ("frame age", "p50 {p50:.2f}, p99 {p99:.2f} ms".format(**value["frame_age_ms"])),
-        ("start", "{open_ms:.0f} ms to open, {first_frame_ms:.1f} ms for the first frame".format(**start)),
-        ("memory", "{:.0f} MB, {:.0f} MB at most{}".format(
-            memory.get("end", 0), memory.get("peak", 0),
-            "" if growth is None else ", {:+.2f} MB in 1000 frames".format(growth))),
-    ]  # fmt: skip
-
-
-def _layer_table(rows: List[Dict[str, Any]]) -> Any:
-    from edgekit.cli import screen
-
-    cells = [
-        (row["name"], row["op"], "{:.3f}".format(row["averageMs"]), "{:.1f} %".format(row["percentage"]))
-        for row in rows[1 : 1 + _SLOWEST]
-    ]
-    return screen.table(
-        ("layer", "operator", "ms", "share"), cells, "Slowest layers of {}".format(len(rows) - 1), left=2
-    )
-
-
-def _against(value: Dict[str, Any]) -> Any:
-    from edgekit.cli import screen
-
-    other = value["vs"]
-    cells = []
-    for stage, ratio in other["speedup"].items():
-        interval = "{low:.2f} to {high:.2f}".format(**ratio)
-        cells.append((stage, "{:.2f}".format(ratio["speedup"]), interval, str(ratio["pairs"])))
-    title = "{}: {} than {} ({})".format(
-        value["artifact"]["file"], other["verdict"], other["artifact"]["file"], other["artifact"]["lowering"]
-    )
-    if other["verdict"].startswith("no "):
-        title = "{} and {} ({}): {}".format(
-            value["artifact"]["file"], other["artifact"]["file"], other["artifact"]["lowering"], other["verdict"]
-        )
-    return screen.table(("stage", "times as fast", "95 % interval", "frames in turns"), cells, title)
+                json.dump(make(), stream, indent=1)
+    return [path for path in files.values() if path]
