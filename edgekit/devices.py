@@ -6,6 +6,25 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Set, Tuple
 
+from edgekit.jetson import GpuState, PowerModeState, gpu_state, power_mode, this_profile
+
+__all__ = [
+    "GpuState",
+    "Machine",
+    "PowerModeState",
+    "available_memory_mib",
+    "cpu_features",
+    "cpu_model",
+    "free_swap_mib",
+    "gpu_state",
+    "has_vnni",
+    "is_x86",
+    "physical_cores",
+    "power_mode",
+    "this_machine",
+    "this_profile",
+]
+
 _CPUINFO = "/proc/cpuinfo"
 _MEMINFO = "/proc/meminfo"
 _BOARD = "/proc/device-tree/model"
@@ -103,6 +122,22 @@ def physical_cores() -> int:
     return max(1, len(cores) if quota is None else min(len(cores), quota))
 
 
+def available_memory_mib(root: str = "/") -> Optional[int]:
+    """Memory that new work may take without swapping, in MiB; None where the kernel does not say."""
+    return _meminfo_mib("MemAvailable", root)
+
+
+def free_swap_mib(root: str = "/") -> int:
+    """Unused swap in MiB; 0 where there is none."""
+    return _meminfo_mib("SwapFree", root) or 0
+
+
+def _meminfo_mib(name: str, root: str) -> Optional[int]:
+    text = _read(os.path.join(root, _MEMINFO.lstrip("/")))
+    found = re.search(r"^{}:\s*(\d+) kB".format(name), text, re.MULTILINE)
+    return int(found.group(1)) // 1024 if found else None
+
+
 def _allowed_cpus() -> List[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
@@ -118,8 +153,7 @@ def _quota_cpus() -> Optional[int]:
 
 
 def _memory_mib() -> int:
-    found = re.search(r"^MemTotal:\s*(\d+) kB", _read(_MEMINFO), re.MULTILINE)
-    return int(found.group(1)) // 1024 if found else 0
+    return _meminfo_mib("MemTotal", "/") or 0
 
 
 def _read(path: str) -> str:
