@@ -156,6 +156,7 @@ class Prediction:
         network: file or name.
         device, title: the profile.
         mode: the power mode.
+        clocks: what that is.
         lowering: the graph.
         latency_ms: the network alone, GPU time of one image.
         low_ms, high_ms: `Fit.spread` to both sides, see docs/predict.md for what it covers.
@@ -163,13 +164,15 @@ class Prediction:
         memory_mb: of the process: libraries, weights, activations, inputs and outputs.
         layers: in the order in which they run.
         fit: the coefficients.
-        assumptions: one sentence each.
+        notes: what had to be assumed about this graph.
+        assumptions: all of it, one sentence each.
     """
 
     network: str
     device: str
     title: str
     mode: str
+    clocks: str
     lowering: str
     latency_ms: float
     low_ms: float
@@ -178,6 +181,7 @@ class Prediction:
     memory_mb: float
     layers: Tuple[LayerPrediction, ...]
     fit: Fit
+    notes: Tuple[str, ...]
     assumptions: Tuple[str, ...]
 
     @property
@@ -208,6 +212,7 @@ class Prediction:
             "device": self.device,
             "title": self.title,
             "mode": self.mode,
+            "clocks": self.clocks,
             "lowering": self.lowering,
             "latency_ms": round(self.latency_ms, 4),
             "interval_ms": [round(self.low_ms, 4), round(self.high_ms, 4)],
@@ -218,6 +223,7 @@ class Prediction:
             "bound": self.bound,
             "shares": {name: round(share, 4) for name, share in self.shares().items()},
             "fit": dict(self.fit.__dict__),
+            "notes": list(self.notes),
             "assumptions": list(self.assumptions),
             "layers": [layer.to_json() for layer in self.layers],
         }
@@ -249,6 +255,7 @@ def predict(cost: NetworkCost, profile: Profile, mode: Optional[str] = None, fit
         device=profile.name,
         title=profile.title,
         mode=power.name,
+        clocks=clocks(power),
         lowering=cost.lowering,
         latency_ms=latency_ms,
         low_ms=latency_ms / fit.spread,
@@ -257,7 +264,8 @@ def predict(cost: NetworkCost, profile: Profile, mode: Optional[str] = None, fit
         memory_mb=memory_mb(cost, fit),
         layers=layers,
         fit=fit,
-        assumptions=assumptions(cost, profile, power, fit),
+        notes=cost.notes,
+        assumptions=assumptions(cost, power, fit),
     )
 
 
@@ -322,18 +330,27 @@ def memory_mb(cost: NetworkCost, fit: Fit) -> float:
     return fit.runtime_mib * 1.048576 + 2 * engine_mb(cost) + (cost.activation_bytes + 2 * cost.border_bytes) / 1e6
 
 
-def assumptions(cost: NetworkCost, profile: Profile, power: PowerMode, fit: Fit) -> Tuple[str, ...]:
+def assumptions(cost: NetworkCost, power: PowerMode, fit: Fit) -> Tuple[str, ...]:
     """What the numbers hang on, one sentence each."""
     told: List[str] = [
-        "The network alone, batch 1: copies, preprocessing and postprocessing are not in it.",
-        "{}: {:.0f} MHz, {} SMs and {:.1f} GB/s all the time; nothing throttles, nothing else runs.".format(
-            power.name, power.gpu_mhz, power.sm_count, power.bandwidth_gbs
+        "The network alone, one image: copies, preprocessing and postprocessing are not in it.",
+        "The clocks of {} hold all the time ({}): nothing throttles, nothing else runs.".format(
+            power.name, clocks(power)
         ),
         "Kernels are fused as TensorRT usually does; every tensor goes through memory, caches are not counted.",
-        "Coefficients {}: {}".format("fitted to measurements" if fit.measured else "not measured on it", fit.source),
+        "The coefficients are {}: {}.".format(
+            "measured" if fit.measured else "not measured on such a device", fit.source
+        ),
         "The interval is a factor of {:g} to both sides.".format(fit.spread),
     ]
     return tuple(told) + cost.notes
+
+
+def clocks(power: PowerMode) -> str:
+    """A power mode in a few words: "918 MHz, 8 SMs, 102.4 GB/s"."""
+    return "{:.0f} MHz, {} SM{}, {:.1f} GB/s".format(
+        power.gpu_mhz, power.sm_count, "" if power.sm_count == 1 else "s", power.bandwidth_gbs
+    )
 
 
 def _rounded_share(count: int, step: int) -> float:

@@ -117,15 +117,15 @@ def _draw(value: Dict[str, Any]) -> Any:
     from edgekit.cli import screen
 
     rows = value["predictions"]
-    columns = ("device", "mode", "graph", "most of it", "ms", "low … high", "frames/s", "engine", "memory")
+    columns = ("device", "mode", "graph", "most of it", "ms", "low … high", "engine", "memory")
     parts: List[Any] = [
         screen.table(columns, [_row(row) for row in rows], "{} on devices that are not here".format(value["file"]), 4),
         Text(""),
         Text(value["says"], style="yellow"),
+        Text(""),
+        screen.facts(_grounds(rows), "What it rests on"),
     ]
-    parts += [Text(line, style="dim") for line in _remarks(rows)]
-    parts += [Text(""), _layers(rows[0])]
-    return Group(*parts)
+    return Group(*parts, Text(""), _layers(rows[0]))
 
 
 def _row(row: Dict[str, Any]) -> List[str]:
@@ -139,7 +139,6 @@ def _row(row: Dict[str, Any]) -> List[str]:
         "{} {:.0%}".format(row["bound"], row["shares"][row["bound"]]),
         _ms(row["latency_ms"]),
         "{} … {}".format(_ms(low), _ms(high)),
-        "{:.0f}".format(1e3 / row["latency_ms"]),
         screen.size(row["engine_mb"] * 1e6),
         screen.size(row["memory_mb"] * 1e6),
     ]
@@ -150,16 +149,15 @@ def _ms(value: float) -> str:
     return "{:.2f}".format(value) if value < 1 else "{:.1f}".format(value) if value < 10 else "{:.0f}".format(value)
 
 
-def _remarks(rows: List[Dict[str, Any]]) -> List[str]:
-    """What holds for all, then what holds for one of them: each sentence once, in the order of the table."""
-    lines: List[str] = []
+def _grounds(rows: List[Dict[str, Any]]) -> List[Any]:
+    """What was assumed: for all, for each mode, for each device once."""
+    pairs = [("network", rows[0]["assumptions"][0]), ("kernels", rows[0]["assumptions"][2])]
     for row in rows:
-        for sentence in row["assumptions"]:
-            shared = all(sentence in other["assumptions"] for other in rows)
-            line = sentence if shared else "{} {}: {}".format(row["device"], row["mode"], sentence)
-            if line not in lines:
-                lines.append(line)
-    return lines
+        pairs.append((row["device"], "{}: {}, held all the time".format(row["mode"], row["clocks"])))
+        fit = row["fit"]
+        lines = ["× {:g} either way: fitted to {}".format(fit["spread"], fit["source"])] + row["notes"]
+        pairs += [("", line) for line in lines if ("", line) not in pairs]
+    return pairs
 
 
 def _layers(row: Dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from edgekit.bench.predict import NetworkCost, predict
 from edgekit.bench.predict_fit import LEAST, Measurement, coefficients, fit, left_out, measurements_of
 from edgekit.errors import ConfigError, DataError
 from edgekit.profiles import Fit
-from tests.bench.roofline import NANO, ORIN, conv
+from tests.roofline import NANO, ORIN, conv
 
 TRUE = Fit(12.0, 0.4, 0.6, 1.2, 100.0, True, "made up")
 
