@@ -41,8 +41,8 @@ def run_on_bindings(version: str, code: str, folder: Path) -> Any:
 
     Skips the test where the wheel or a C compiler is absent.
     """
-    library_path = _stubs(version.split(".")[0], folder)
-    environment = dict(os.environ, PYTHONPATH=str(_unpacked(version, folder)), LD_LIBRARY_PATH=str(library_path))
+    environment = dict(os.environ, PYTHONPATH=str(unpacked(version, folder)))
+    environment["LD_LIBRARY_PATH"] = str(library_path(version, folder))
     return run_quietly([sys.executable, "-c", code], env=environment)
 
 
@@ -59,7 +59,8 @@ def run_quietly(command: List[str], env: Any = None) -> Any:
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, env=env)
 
 
-def _unpacked(version: str, folder: Path) -> Path:
+def unpacked(version: str, folder: Path) -> Path:
+    """Folder with the package `tensorrt_bindings` of `version`; skips the test where the wheel is absent."""
     tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
     wheels = sorted((CACHE / "wheels").glob(f"tensorrt*bindings-{version}-{tag}-*.whl"))
     if not wheels:
@@ -73,7 +74,9 @@ def _unpacked(version: str, folder: Path) -> Path:
     return target
 
 
-def _stubs(major: str, folder: Path) -> Path:
+def library_path(version: str, folder: Path) -> Path:
+    """Folder with libraries that do nothing, made with the C compiler, for the bindings of `version`."""
+    major = version.split(".")[0]
     target = folder / f"stubs{major}"
     if target.is_dir():
         return target
