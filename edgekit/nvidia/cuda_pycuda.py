@@ -57,7 +57,7 @@ class PyCuda(Cuda):
             # A stream's own wait spins in a primary context; a blocking event lets the processor sleep.
             self._done: Any = driver.Event(driver.event_flags.BLOCKING_SYNC)
         except driver.Error:
-            self._context.pop()
+            self._context.detach()
             raise
 
     def allocate(self, nbytes: int) -> int:
@@ -139,8 +139,9 @@ class PyCuda(Cuda):
         del self._events[:], self._streams[:]
         while self._memory:
             self._memory.pop().free()
-        self._context.pop()
-        self._context = None  # the last reference: PyCUDA releases the primary context
+        # Not `pop` and forget, as pycuda.autoprimaryctx does: the destructor calls cuCtxDetach, which keeps it retained.
+        self._context.detach()
+        self._context = None
 
 
 @contextmanager
