@@ -7,13 +7,13 @@ import time
 from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
-from edgekit import devices
 from edgekit.builders.attempts import build_plan
 from edgekit.builders.here import Target, new_key, this_target
 from edgekit.builders.memory import BuildMemory, predict_build_memory, refuse_torch
 from edgekit.builders.options import BuildOptions, Settings, settings_for
 from edgekit.builders.suitable import suitable_lowering
 from edgekit.bundle import WEIGHTS_DATA, Bundle, default_cache_dir
+from edgekit.devices import available_memory_mib, free_swap_mib
 from edgekit.engine import SUFFIX, Engine, EngineKey, read_engine, write_engine
 from edgekit.errors import BackendError
 from edgekit.files import storage_errors
@@ -135,6 +135,6 @@ def _memory(graph: str, record: Dict[str, Any], settings: Settings, tensorrt: Te
         settings.workspace_mib,
         settings.low_memory,
         tensorrt.generation,
-        devices.available_memory_mib(),
-        devices.free_swap_mib(),
+        available_memory_mib(),
+        free_swap_mib(),
     )

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Optional
 
-from edgekit import devices
 from edgekit.engine import EngineKey
+from edgekit.jetson import power_mode, this_profile
 from edgekit.nvidia.cuda import CudaDevice, open_cuda
 from edgekit.nvidia.trt import TensorRT
 from edgekit.profiles import Profile, profile_of
@@ -42,8 +42,8 @@ def this_target(index: int = 0, root: str = "/") -> Target:
 
 def target_here(device: CudaDevice, root: str = "/") -> Target:
     """This machine with one of its GPUs, as CUDA describes it."""
-    profile = devices.this_profile(root) or profile_of(device.name)
-    mode = devices.power_mode(profile, root).name if profile is not None and profile.jetson else ""
+    profile = this_profile(root) or profile_of(device.name)
+    mode = power_mode(profile, root).name if profile is not None and profile.jetson else ""
     return Target(device, profile, mode, True)
 
 

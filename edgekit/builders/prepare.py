@@ -102,7 +102,7 @@ def prepare_for(
         settings=dict(settings.to_pairs()),
         quantizers=count_quantize_nodes(os.path.join(folder, "model.onnx")),
         memory=_memory(folder, record, settings, generation, profile),
-        trtexec=trtexec_line(record, settings, generation, lowering),
+        trtexec=trtexec_line(record, settings, software.tensorrt, lowering),
         edgekit=_edgekit_line(bundle, options),
     )
     with atomic_write(os.path.join(folder, "build.json"), "w") as stream:
@@ -125,17 +125,18 @@ def software_of(profile: Profile, jetpack: Optional[str]) -> Software:
     return fitting[-1]
 
 
-def trtexec_line(record: Dict[str, Any], settings: Settings, generation: int, lowering: str) -> str:
-    """The build as a line for NVIDIA's trtexec, to reproduce it without edgekit."""
+def trtexec_line(record: Dict[str, Any], settings: Settings, tensorrt: str, lowering: str) -> str:
+    """The build as a line for NVIDIA's trtexec of that version, such as "8.2.1", to reproduce it without edgekit."""
+    version = tuple(int(part) for part in tensorrt.split(".")[:2])
     words = ["trtexec", "--onnx=model.onnx", "--saveEngine={}.engine".format(lowering)]
-    words += _precision_words(record, generation)
-    if generation == 8 and not settings.level:
+    words += _precision_words(record, version[0])
+    if version < (8, 4):
         words.append("--workspace={}".format(settings.workspace_mib))
     else:
         words.append("--memPoolSize=workspace:{}".format(settings.workspace_mib))
-    if settings.level is not None:
+    if settings.level is not None and version >= (8, 6):
         words.append("--builderOptimizationLevel={}".format(settings.level))
-    if settings.low_memory and generation < 10:
+    if settings.low_memory and version < (10, 0):
         words.append("--tacticSources=-CUDNN,-CUBLAS,-CUBLAS_LT")
     if settings.dla_core is not None:
         words += ["--useDLACore={}".format(settings.dla_core), "--allowGPUFallback"]

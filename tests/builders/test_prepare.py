@@ -88,13 +88,15 @@ def test_int8_on_a_nano_is_refused_before_anything_is_written(student, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("generation", "low", "dla", "expected"),
+    ("tensorrt", "low", "dla", "expected"),
     [
-        (8, True, None, "--workspace=64 --tacticSources=-CUDNN,-CUBLAS,-CUBLAS_LT --timingCacheFile=timing.cache"),
-        (8, False, 1, "--workspace=64 --useDLACore=1 --allowGPUFallback --timingCacheFile=timing.cache"),
-        (10, True, None, "--memPoolSize=workspace:64 --timingCacheFile=timing.cache"),
+        ("8.2.1", True, None, "--workspace=64 --tacticSources=-CUDNN,-CUBLAS,-CUBLAS_LT"),
+        ("8.5.2", False, 1, "--memPoolSize=workspace:64 --useDLACore=1 --allowGPUFallback"),
+        ("8.6.2", False, None, "--memPoolSize=workspace:64 --builderOptimizationLevel=2"),
+        ("10.3", True, None, "--memPoolSize=workspace:64 --builderOptimizationLevel=2"),
     ],
 )
-def test_the_trtexec_line(generation, low, dla, expected):
-    line = trtexec_line({"requires": {}}, Settings(64, None, low, dla), generation, "fp32")
-    assert line == "trtexec --onnx=model.onnx --saveEngine=fp32.engine " + expected
+def test_the_trtexec_line_has_the_words_of_its_version(tensorrt, low, dla, expected):
+    line = trtexec_line({"requires": {}}, Settings(64, 2, low, dla), tensorrt, "fp32")
+    head = "trtexec --onnx=model.onnx --saveEngine=fp32.engine "
+    assert line == head + expected + " --timingCacheFile=timing.cache"
