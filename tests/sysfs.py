@@ -331,6 +331,7 @@ def _write_gpu(root: str, kind: Board, mode: Mode, hertz: int) -> None:
     write(root, kind.gpu + "/load", 0)
     if mode.tpc_mask is not None:
         write(root, kind.gpu + "/tpc_pg_mask", mode.tpc_mask)
+    _link(root, kind.gpu, folder + "/device")
     _link(root, folder, "/sys/class/devfreq/" + kind.gpu_name)
 
 

@@ -18,10 +18,10 @@ from edgekit.bench.record import (
     library_versions,
     load_average,
     machine_record,
-    this_profile,
     utc_now,
 )
 from edgekit.bundle import open_bundle
+from edgekit.devices import this_profile
 from edgekit.errors import BackendError, ConfigError
 from edgekit.files import PathLike
 from edgekit.runtime.detector import Detector, open_detector

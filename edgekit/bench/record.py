@@ -16,12 +16,10 @@ from edgekit.bench.clocks import cpu_governor
 from edgekit.bench.compare import Ratio, ratio_of_medians
 from edgekit.bench.layers import ProfileRows, run_lists, run_summaries, trace_rows
 from edgekit.bench.memory import growth_mb_per_1000_frames
-from edgekit.bench.sensors import read_text
 from edgekit.bench.timing import summary
-from edgekit.devices import this_machine
+from edgekit.devices import power_mode, this_machine, this_profile
 from edgekit.errors import ConfigError, DataError, GateError
 from edgekit.files import PathLike, atomic_write
-from edgekit.profiles import Profile, profile_of
 from edgekit.runtime.session import RunTimes
 
 FORMAT = "edgekit-bench"
@@ -153,7 +151,7 @@ class BenchResult:
         value["machine"] = self.machine
         value["libraries"] = self.libraries
         value["method"] = dict(self.method, sampler=self.account.sampler)
-        value["warnings"] = list(self.account.warnings)
+        value["warnings"] = self._warnings()
         value["vs"] = None
         if raw:
             value["samples"].update(self.account.samples)
@@ -163,6 +161,12 @@ class BenchResult:
             value["vs"]["speedup"] = {name: ratio.to_json() for name, ratio in self.speedups().items()}
             value["vs"]["verdict"] = self.speedups()["process"].verdict()
         return value
+
+    def _warnings(self) -> List[str]:
+        """What makes this result doubtful by itself, a phrase each."""
+        mode = self.machine.get("power_mode")
+        wrong = [] if mode is None or mode["agrees"] else [mode["message"]]
+        return wrong + list(self.account.warnings)
 
     def speedups(self) -> Dict[str, Ratio]:
         """How many times as fast as the other bundle this one is: stage -> ratio; "process" is all but the capture."""
@@ -274,14 +278,8 @@ def machine_record(root: str = "/") -> Dict[str, Any]:
     record = dict(this_machine().to_json(), governor=cpu_governor(root), platform=platform.platform())
     profile = this_profile(root)
     record["profile"] = None if profile is None else profile.name
-    record["power_mode"] = None
+    record["power_mode"] = dict(power_mode(profile, root).__dict__) if profile is not None and profile.jetson else None
     return record
-
-
-def this_profile(root: str = "/") -> Optional[Profile]:
-    """TEMPORARY until devices has it."""
-    text = "{} {}".format(*(read_text(root + "/proc/device-tree/" + name) or "" for name in ("model", "compatible")))
-    return profile_of(text.replace("\0", " "))
 
 
 def machine_name(machine: Dict[str, Any]) -> str:

@@ -7,7 +7,6 @@ import glob
 import logging
 import math
 import os
-import re
 import threading
 import time
 from typing import Callable, List, Mapping, Optional, Tuple
@@ -20,7 +19,6 @@ Probe = Callable[[], Optional[float]]
 
 _LOG = logging.getLogger(__name__)
 _MOST_ROWS = 8192
-_BRACES = re.compile(r"^(.*?)\{(.*?)\}(.*)$")
 
 
 def read_text(path: str) -> Optional[str]:
@@ -42,14 +40,7 @@ def read_number(path: str) -> Optional[float]:
 
 
 def find(root: str, pattern: str) -> List[str]:
-    """The files that a glob below `root` names; none for an empty pattern.
-
-    Alternatives in braces, as in "sys/devices/{gpu.0,57000000.gpu}/load", come in their order, else paths are sorted.
-    """
-    alternatives = _BRACES.match(pattern)
-    if alternatives:
-        before, inside, after = alternatives.groups()
-        return [path for one in inside.split(",") for path in find(root, before + one + after)]
+    """The files that a glob below `root` names, sorted; none for an empty pattern."""
     return sorted(glob.glob(os.path.join(root, pattern.lstrip("/")))) if pattern else []
 
 

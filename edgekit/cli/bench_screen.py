@@ -85,7 +85,7 @@ def _summary(value: Dict[str, Any]) -> List[Any]:
 def _memory(memory: Dict[str, Any], fitted_mib: int) -> str:
     growth, total = memory.get("growth_per_1000_frames"), memory["total"]
     parts = ["{:.0f} MB resident, {:.0f} MB at most".format(memory.get("end", 0), memory.get("peak", 0))]
-    if "missing" not in total:
+    if "missing" not in total and total["method"] != "pss":
         board = " of {:.1f} GB".format(fitted_mib * 1.048576e-3) if fitted_mib else ""
         gpu = "" if not total["gpu"] else ", GPU {:.0f} MB".format(total["gpu"])
         parts.append("in all {:.0f} MB at most{} ({}{})".format(total["peak"], board, total["method"], gpu))
