@@ -24,6 +24,7 @@ from edgekit.errors import GateError
 from edgekit.graph.bake import bake_weights
 from edgekit.graph.code_parity import CodeParity, compare_codes
 from edgekit.graph.families import Family
+from edgekit.graph.half_arithmetic import rounding_to_half
 from edgekit.graph.insert import CANONICAL, QdqStyle, insert_qdq
 from edgekit.graph.lower import LoweredModel, ort_arm, ort_x86
 from edgekit.graph.runner import Runner
@@ -63,7 +64,8 @@ THRESHOLDS: dict[str, Thresholds] = {
     "ort-arm": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
 }
 
-# onnxruntime runs these as their users do; the others node by node (no fused kernel of theirs runs here).
+# onnxruntime runs these as their users do; the others node by node (no fused kernel of theirs runs here), and what is
+# float16 rounded as `half_arithmetic` says.
 RUNS_OPTIMISED = frozenset({"fp32", "ort-x86", "ort-x86-narrow"})
 _STYLES = {"ort-x86": ort_x86.STYLE, "ort-x86-narrow": ort_x86.NARROW, "ort-arm": ort_arm.STYLE}
 _CODE_IMAGES = 2
@@ -175,12 +177,13 @@ class ParityCheck:
     def check(self, lowered: LoweredModel) -> Parity:
         """The parity report of `lowered`."""
         optimised = lowered.name in RUNS_OPTIMISED
-        outputs = self.run(lowered.model, optimised)
+        model = rounding_to_half(lowered.model)
+        outputs = self.run(model, optimised)
         graph, expected = self._twin(lowered)
         twin, drift = self._compare(expected, outputs), self._compare(self._float, outputs)
         codes = None
         if lowered.placement is not None:
-            codes = compare_codes(lowered.model, graph, self._inputs[:_CODE_IMAGES], optimised)
+            codes = compare_codes(model, graph, self._inputs[:_CODE_IMAGES], optimised)
         failures = _failures(codes, twin, drift, THRESHOLDS[lowered.name])
         if not all(bool(np.isfinite(array).all()) for each in outputs.raw for array in each):
             failures.insert(0, "its outputs are not finite (float16 overflows above 65504)")

@@ -7,12 +7,13 @@ import onnx_ir as ir
 
 from edgekit.errors import ConfigError
 from edgekit.graph.lower import fp16, fp32, ort_arm, ort_x86, trt8, trt10
-from edgekit.graph.lower.lowered import LoweredModel
+from edgekit.graph.lower.lowered import LoweredModel, Overflow
+from edgekit.graph.overflow import overflow_of
 from edgekit.precision import QuantPlan
 
 __all__ = ["FLOAT_LOWERINGS", "LOWERINGS", "LoweredModel", "check_lowering", "lower"]
 
-LOWERINGS: dict[str, Callable[[ir.Model, QuantPlan], LoweredModel]] = {
+LOWERINGS: dict[str, Callable[[ir.Model, QuantPlan, Overflow], LoweredModel]] = {
     "fp32": fp32.lower,
     "fp16": fp16.lower,
     "trt8": trt8.lower,
@@ -25,20 +26,23 @@ LOWERINGS: dict[str, Callable[[ir.Model, QuantPlan], LoweredModel]] = {
 FLOAT_LOWERINGS = ("fp32", "fp16")
 
 
-def lower(name: str, model: ir.Model, plan: QuantPlan | None) -> LoweredModel:
+def lower(name: str, model: ir.Model, plan: QuantPlan | None, overflow: Overflow | None = None) -> LoweredModel:
     """The lowering `name` of a canonical graph; the same arguments give the same graph.
 
     Args:
         name: a key of `LOWERINGS`.
         model: canonical; it is not changed.
         plan: what is quantised; None for a float network, which has only the `FLOAT_LOWERINGS`.
+        overflow: tensor -> largest magnitude, of those that float16 may not hold (`edgekit.graph.overflow`), beside
+            those of which the plan tells; None where nobody has looked.
 
     Raises:
         ConfigError: no such lowering, or one that needs a plan.
         ModelError: the network cannot be written in this form.
     """
     check_lowering(name, plan is not None)
-    return LOWERINGS[name](model, plan if plan is not None else QuantPlan())
+    plan = plan if plan is not None else QuantPlan()
+    return LOWERINGS[name](model, plan, {**overflow_of(plan), **(overflow or {})})
 
 
 def check_lowering(name: str, quantized: bool) -> None:

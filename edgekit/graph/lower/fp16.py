@@ -6,20 +6,22 @@ graph would not build on Jetson Nano at all: "Networks with QuantizeLayer/Dequan
 Int8 support".
 """
 
+from typing import Any
+
 import onnx_ir as ir
 
 from edgekit.graph.bake import bake_weights
 from edgekit.graph.half import to_half
-from edgekit.graph.lower.lowered import EMPTY_PLAN, LoweredModel
+from edgekit.graph.limits import OLDEST, needed_release
+from edgekit.graph.lower.lowered import LoweredModel, Overflow, tensorrt_range
 from edgekit.precision import QuantPlan
 
 
-def lower(model: ir.Model, plan: QuantPlan | None) -> LoweredModel:
-    """The canonical graph with quantised weights baked in, in float16.
-
-    Raises:
-        ModelError: a weight lies beyond float16's range.
-    """
-    lowered = bake_weights(model, plan or EMPTY_PLAN)
-    to_half(lowered)
-    return LoweredModel("fp16", lowered, {"fp16": True})
+def lower(model: ir.Model, plan: QuantPlan, overflow: Overflow) -> LoweredModel:
+    """The canonical graph with quantised weights baked in, in float16 but for what float16 may not hold."""
+    lowered = bake_weights(model, plan)
+    large = to_half(lowered, overflow)
+    requires: dict[str, Any] = {"fp16": True}
+    if needed_release(lowered) > OLDEST:
+        requires["tensorrt"] = tensorrt_range(lowered, OLDEST)
+    return LoweredModel("fp16", lowered, requires, float32_nodes=large)

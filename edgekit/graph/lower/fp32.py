@@ -7,10 +7,10 @@ everything else is as in the INT8 lowerings.
 import onnx_ir as ir
 
 from edgekit.graph.bake import bake_weights
-from edgekit.graph.lower.lowered import EMPTY_PLAN, LoweredModel
+from edgekit.graph.lower.lowered import LoweredModel, Overflow
 from edgekit.precision import QuantPlan
 
 
-def lower(model: ir.Model, plan: QuantPlan | None) -> LoweredModel:
+def lower(model: ir.Model, plan: QuantPlan, _: Overflow) -> LoweredModel:
     """The canonical graph with quantised weights baked in."""
-    return LoweredModel("fp32", bake_weights(model, plan or EMPTY_PLAN), {})
+    return LoweredModel("fp32", bake_weights(model, plan), {})

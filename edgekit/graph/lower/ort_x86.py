@@ -11,7 +11,7 @@ around Concat with int8 activations. uint8 with zero point 128 is the same arith
 import onnx_ir as ir
 
 from edgekit.graph.insert import QdqStyle, insert_qdq
-from edgekit.graph.lower.lowered import LoweredModel
+from edgekit.graph.lower.lowered import LoweredModel, Overflow
 from edgekit.graph.placement import place_every_tensor
 from edgekit.precision import QuantPlan
 
@@ -19,12 +19,12 @@ STYLE = QdqStyle(activations="uint8", from_floor=True, weights="int8", bias="int
 NARROW = QdqStyle(activations="uint8", from_floor=True, weights="narrow-int8", bias="int32")
 
 
-def lower(model: ir.Model, plan: QuantPlan) -> LoweredModel:
+def lower(model: ir.Model, plan: QuantPlan, _: Overflow) -> LoweredModel:
     """uint8 activations, 8-bit weights: for CPUs with AVX-512 VNNI or AVX-VNNI."""
     return _lower("ort-x86", model, plan, STYLE, {"arch": "x86_64", "cpu": "vnni"})
 
 
-def lower_narrow(model: ir.Model, plan: QuantPlan) -> LoweredModel:
+def lower_narrow(model: ir.Model, plan: QuantPlan, _: Overflow) -> LoweredModel:
     """uint8 activations, 7-bit weights: for CPUs without VNNI."""
     return _lower("ort-x86-narrow", model, plan, NARROW, {"arch": "x86_64"})
 

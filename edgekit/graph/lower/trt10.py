@@ -12,7 +12,7 @@ import onnx_ir as ir
 from edgekit.graph.constants import constant_value
 from edgekit.graph.half import to_half
 from edgekit.graph.insert import QdqStyle, insert_qdq
-from edgekit.graph.lower.lowered import LoweredModel
+from edgekit.graph.lower.lowered import LoweredModel, Overflow, tensorrt_range
 from edgekit.graph.placement import place_trt
 from edgekit.precision import QuantPlan
 
@@ -25,17 +25,14 @@ _REDUCTIONS = frozenset(
 )
 
 
-def lower(model: ir.Model, plan: QuantPlan) -> LoweredModel:
-    """Q/DQ by TensorRT's placement rules, the rest float16.
-
-    Raises:
-        ModelError: a weight lies beyond float16's range.
-    """
+def lower(model: ir.Model, plan: QuantPlan, overflow: Overflow) -> LoweredModel:
+    """Q/DQ by TensorRT's placement rules, the rest float16 but for what float16 may not hold."""
     lowered = insert_qdq(model, plan, "trt", STYLE)
+    placed = place_trt(model.graph, plan)
     _raise_opset(lowered)
-    to_half(lowered)
-    requires = {"tensorrt": ">=10.0", "int8": True, "flags": ["STRONGLY_TYPED"]}
-    return LoweredModel("trt10", lowered, requires, "trt", place_trt(model.graph, plan).kept_float)
+    large = to_half(lowered, overflow)
+    requires = {"tensorrt": tensorrt_range(lowered, (10, 0)), "int8": True, "flags": ["STRONGLY_TYPED"]}
+    return LoweredModel("trt10", lowered, requires, "trt", placed.kept_float, placed.layers, large)
 
 
 def _raise_opset(model: ir.Model) -> None:
