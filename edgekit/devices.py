@@ -6,27 +6,37 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-from edgekit.jetson import GpuState, PowerModeState, gpu_state, power_mode, this_profile
+from edgekit.jetson import GpuState, Jetson, gpu_state, jetson, l4t_release, this_profile
+from edgekit.nvpmodel import PowerModeState, power_mode
+from edgekit.sysfs import below, find, read_text
 
 __all__ = [
     "GpuState",
+    "Jetson",
     "Machine",
     "PowerModeState",
+    "Swap",
     "available_memory_mib",
     "cpu_features",
     "cpu_model",
+    "desktop",
     "free_swap_mib",
     "gpu_state",
     "has_vnni",
     "is_x86",
+    "jetson",
+    "l4t_release",
     "physical_cores",
     "power_mode",
+    "swaps",
     "this_machine",
     "this_profile",
 ]
 
 _CPUINFO = "/proc/cpuinfo"
 _MEMINFO = "/proc/meminfo"
+_SWAPS = "/proc/swaps"
+_COMMANDS = "/proc/[0-9]*/comm"
 _BOARD = "/proc/device-tree/model"
 _QUOTA = "/sys/fs/cgroup/cpu.max"
 _SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
@@ -42,6 +52,26 @@ _FEATURES = {
     "dotprod": ("asimddp",),
     "i8mm": ("i8mm",),
 }
+
+
+# The kernel cuts names of processes to 15 characters.
+_DESKTOPS = ("gnome-shell", "lxsession", "xfce4-session", "plasmashell", "unity-panel-ser", "weston", "Xorg")
+
+
+@dataclass(frozen=True)
+class Swap:
+    """One area that memory is swapped to.
+
+    Attributes:
+        name: its file or device.
+        kind: "zram" (compressed main memory: it helps less than it seems), "partition" or "file".
+        size_mib, used_mib: its size, and how much of it is in use.
+    """
+
+    name: str
+    kind: str
+    size_mib: int
+    used_mib: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +110,7 @@ def this_machine() -> Machine:
     return Machine(
         arch=platform.machine(),
         cpu=cpu_model(),
-        board=(_read(_BOARD).strip("\0\n ") or None),
+        board=read_text(_BOARD) or None,
         cores=physical_cores(),
         threads=len(_allowed_cpus()),
         features=cpu_features(),
@@ -92,13 +122,13 @@ def this_machine() -> Machine:
 
 def cpu_model() -> str:
     """The processor's name, or its architecture where the kernel does not say."""
-    found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", _read(_CPUINFO), re.MULTILINE)
+    found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", read_text(_CPUINFO) or "", re.MULTILINE)
     return found.group(1).strip() if found else platform.machine()
 
 
 def cpu_features() -> Tuple[str, ...]:
     """The instruction sets of `Machine.features` that the processor has, in a fixed order."""
-    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _read(_CPUINFO), re.MULTILINE)
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", read_text(_CPUINFO) or "", re.MULTILINE)
     flags = set(found.group(1).split()) if found else set()
     return tuple(name for name, kernel in _FEATURES.items() if flags & set(kernel))
 
@@ -117,9 +147,26 @@ def physical_cores() -> int:
     """Physical cores that this process may use: affinity, hyper-threads and container quota counted; at least 1."""
     cores: Set[str] = set()
     for cpu in _allowed_cpus():
-        cores.add(_read(_SIBLINGS.format(cpu)).strip() or str(cpu))
+        cores.add(read_text(_SIBLINGS.format(cpu)) or str(cpu))
     quota = _quota_cpus()
     return max(1, len(cores) if quota is None else min(len(cores), quota))
+
+
+def swaps(root: str = "/") -> List[Swap]:
+    """The areas that memory is swapped to; none where there is no swap."""
+    lines = (read_text(below(root, _SWAPS)) or "").splitlines()[1:]
+    found = []
+    for fields in (line.split() for line in lines):
+        if len(fields) >= 4:
+            kind = "zram" if "zram" in fields[0] else fields[1]
+            found.append(Swap(fields[0], kind, int(fields[2]) // 1024, int(fields[3]) // 1024))
+    return found
+
+
+def desktop(root: str = "/") -> Optional[str]:
+    """The process that draws a desktop, such as "gnome-shell", or None: on a Jetson it takes memory from the GPU."""
+    running = {read_text(path) for path in find(root, _COMMANDS)}
+    return next((name for name in _DESKTOPS if name in running), None)
 
 
 def available_memory_mib(root: str = "/") -> Optional[int]:
@@ -133,7 +180,7 @@ def free_swap_mib(root: str = "/") -> int:
 
 
 def _meminfo_mib(name: str, root: str) -> Optional[int]:
-    text = _read(os.path.join(root, _MEMINFO.lstrip("/")))
+    text = read_text(below(root, _MEMINFO)) or ""
     found = re.search(r"^{}:\s*(\d+) kB".format(name), text, re.MULTILINE)
     return int(found.group(1)) // 1024 if found else None
 
@@ -146,7 +193,7 @@ def _allowed_cpus() -> List[int]:
 
 def _quota_cpus() -> Optional[int]:
     """CPUs of the container's quota, rounded up, or None where there is no limit."""
-    fields = _read(_QUOTA).split()
+    fields = (read_text(_QUOTA) or "").split()
     if len(fields) != 2 or fields[0] == "max":
         return None
     return max(1, -(-int(fields[0]) // int(fields[1])))
@@ -154,11 +201,3 @@ def _quota_cpus() -> Optional[int]:
 
 def _memory_mib() -> int:
     return _meminfo_mib("MemTotal", "/") or 0
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except OSError:
-        return ""

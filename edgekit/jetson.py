@@ -1,30 +1,73 @@
-"""A Jetson as its kernel shows it: module, system software, GPU, and the power mode that its clocks are really in.
+"""A Jetson as its kernel shows it: module, system software, GPU."""
 
-nvpmodel's word is not taken for it. A change of mode that gates multiprocessors waits for a reboot, and asked for over
-SSH it waits without a word: `nvpmodel -q` then names a mode whose clocks the board does not have.
-"""
-
-import glob
 import os
 import re
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Set
+from typing import Any, Dict, Optional
 
-from edgekit.errors import ConfigError
-from edgekit.profiles import PowerMode, Profile, profile_of
+from edgekit.profiles import Profile, profile_of
+from edgekit.sysfs import below, find, read_number, read_text
 
-L4T_RELEASE = "/etc/nv_tegra_release"
+_L4T = "/etc/nv_tegra_release"
 _MODEL = "/proc/device-tree/model"
 _COMPATIBLE = "/proc/device-tree/compatible"
-_NVIDIA_CARDS = "/proc/driver/nvidia/gpus/*/information"
-_STATUS = "/var/lib/nvpmodel/status"
-_MODES = "/etc/nvpmodel.conf"
-_ONLINE = "/sys/devices/system/cpu/cpu[0-9]*/online"
-_CPU_TOP = "/sys/devices/system/cpu/cpufreq/policy*/scaling_max_freq"
-_TOLERANCE = 0.03  # profiles round clocks to MHz, kernels to the steps of a PLL
+_CARDS = "/proc/driver/nvidia/gpus/*/information"
 
-# GPU of a system on chip -> its TPCs before any is fused off or gated, and multiprocessors in one (nvgpu, ga10b)
+# Parts that are modules: Nano, AGX Xavier, Xavier NX, AGX Orin, Orin NX and Nano. Device trees name carrier boards too.
+_MODULE = re.compile(r"p(?:3448|2888|3668|3701|3767)-\d{4}")
+
+# Linux for Tegra -> JetPack, of NVIDIA's JetPack archive and Jetson Linux archive
+_JETPACKS = {
+    "32.6.1": "4.6",
+    "32.7.1": "4.6.1",
+    "32.7.2": "4.6.2",
+    "32.7.3": "4.6.3",
+    "32.7.4": "4.6.4",
+    "32.7.5": "4.6.5",
+    "32.7.6": "4.6.6",
+    "35.1.0": "5.0.2",
+    "35.2.1": "5.1",
+    "35.3.1": "5.1.1",
+    "35.4.1": "5.1.2",
+    "35.5.0": "5.1.3",
+    "35.6.0": "5.1.4",
+    "35.6.1": "5.1.5",
+    "35.6.2": "5.1.5",
+    "35.6.4": "5.1.6",
+    "36.3.0": "6.0",
+    "36.4.0": "6.1",
+    "36.4.3": "6.2",
+    "36.4.4": "6.2.1",
+    "36.4.7": "6.2.1",
+}
+
+# GPU of a system on chip -> its TPCs before any is fused off or gated, and multiprocessors in each (nvgpu, ga10b)
 _TPCS = {"t234": (8, 2)}
+
+
+@dataclass(frozen=True)
+class Jetson:
+    """Which Jetson this is.
+
+    Attributes:
+        model: the device tree's name of the board.
+        module: part number of the module, such as "p3767-0000", or None where the device tree does not give it.
+        soc: such as "tegra234", or None.
+        l4t: Linux for Tegra, such as "36.4.3", or None as in a container without /etc/nv_tegra_release.
+        jetpack: such as "6.2"; a range such as "6.1-6.2.2" where only the branch of L4T is known; None for neither.
+        profile: name of its profile, or None.
+    """
+
+    model: str
+    module: Optional[str]
+    soc: Optional[str]
+    l4t: Optional[str]
+    jetpack: Optional[str]
+    profile: Optional[str]
+
+    def to_json(self) -> Dict[str, Any]:
+        """A plain dict."""
+        return dict(self.__dict__)
 
 
 @dataclass(frozen=True)
@@ -46,29 +89,35 @@ class GpuState:
     emc_mhz: Optional[float]
 
 
-@dataclass(frozen=True)
-class PowerModeState:
-    """The power mode.
+def jetson(root: str = "/") -> Optional[Jetson]:
+    """Which Jetson this is, or None for another machine."""
+    tree = read_text(below(root, _COMPATIBLE)) or ""
+    l4t = l4t_release(root)
+    soc = re.search(r"tegra\d+", tree)
+    if l4t is None and soc is None:
+        return None
+    profile = this_profile(root)
+    module = _MODULE.search(tree)
+    return Jetson(
+        model=read_text(below(root, _MODEL)) or "Jetson",
+        module=module.group(0) if module else None,
+        soc=soc.group(0) if soc else None,
+        l4t=l4t,
+        jetpack=_jetpack(l4t, profile),
+        profile=profile.name if profile is not None else None,
+    )
 
-    Attributes:
-        name: the one that the clocks are in, as the profile writes it; nvpmodel's word where the clocks do not tell
-            (which may be a mode that the profile lacks); "" where neither is known.
-        said: nvpmodel's word, or None where it says nothing.
-        agrees: False where the clocks contradict nvpmodel.
-        message: for people, one line.
-    """
 
-    name: str
-    said: Optional[str]
-    agrees: bool
-    message: str
+def l4t_release(root: str = "/") -> Optional[str]:
+    """The Linux for Tegra release of a Jetson, such as "36.4.3"; None elsewhere."""
+    found = re.search(r"R(\d+).*REVISION: ([\d.]+)", read_text(below(root, _L4T)) or "")
+    return "{}.{}".format(*found.groups()) if found else None
 
 
 def this_profile(root: str = "/") -> Optional[Profile]:
     """The profile of this machine: by its module, its device-tree model, or its NVIDIA card; None for no match."""
-    cards = [_read(path) for path in _find(root, _NVIDIA_CARDS)]
-    for text in [_read(_below(root, _COMPATIBLE)), _read(_below(root, _MODEL))] + cards:
-        profile = profile_of(text) if text else None
+    for path in [below(root, _COMPATIBLE), below(root, _MODEL)] + find(root, _CARDS):
+        profile = profile_of(read_text(path) or "")
         if profile is not None:
             return profile
     return None
@@ -77,99 +126,24 @@ def this_profile(root: str = "/") -> Optional[Profile]:
 def gpu_state(profile: Profile, root: str = "/") -> GpuState:
     """The GPU's clock, bounds, powered multiprocessors and load, and the memory's clock."""
     sensors = profile.sensors
-    clock = _find(root, sensors.gpu_clock_hz)
+    clock = find(root, sensors.gpu_clock_hz)
     folder = os.path.dirname(clock[0]) if clock else ""
-    permille = _number(next(iter(_find(root, sensors.gpu_load_permille)), _beside_gpu(folder, "load")))
+    permille = read_number(next(iter(find(root, sensors.gpu_load_permille)), _beside_gpu(folder, "load")))
     return GpuState(
         now_mhz=_mhz(os.path.join(folder, "cur_freq")),
         min_mhz=_mhz(os.path.join(folder, "min_freq")),
         max_mhz=_mhz(os.path.join(folder, "max_freq")),
-        sm_count=_powered_sms(profile, _number(_beside_gpu(folder, "tpc_pg_mask"))),
+        sm_count=_powered_sms(profile, read_number(_beside_gpu(folder, "tpc_pg_mask"))),
         load=None if permille is None else permille / 1000.0,
-        emc_mhz=_mhz(next(iter(_find(root, sensors.emc_clock_hz)), "")),
+        emc_mhz=_mhz(next(iter(find(root, sensors.emc_clock_hz)), "")),
     )
 
 
-def power_mode(profile: Profile, root: str = "/") -> PowerModeState:
-    """What nvpmodel says, and the mode that the clocks support.
-
-    They contradict nvpmodel where the GPU's highest clock or its powered multiprocessors are not those of the mode it
-    names, or where another mode fits cores and their highest clock as well and that one does not.
-    """
-    if not profile.jetson:
-        return PowerModeState(profile.default_mode, None, True, "{} has no power modes".format(profile.title))
-    said = _said(profile, root)
-    seen = _seen(profile, root)
-    if "gpu" not in seen:
-        return PowerModeState(said or "", said, True, "{}; no clock of the GPU is shown".format(_word(said)))
-    near = [mode for mode in profile.modes if not {"gpu", "sm"} & _misfits(mode, seen)]
-    exact = [mode for mode in near if not _misfits(mode, seen)]
-    spoken = [mode for mode in (exact or near) if mode.name == said]
-    if spoken:
-        return PowerModeState(spoken[0].name, said, True, "{}, and the clocks are its".format(_word(said)))
-    return _by_clocks(profile, said, exact or near, seen)
-
-
-def _by_clocks(profile: Profile, said: Optional[str], fits: List[PowerMode], seen: Dict[str, float]) -> PowerModeState:
-    limit = _limit(seen)
-    known = said in [mode.name for mode in profile.modes]
-    if not fits:
-        message = "{}, but {}, as in no mode of {}: clocks set by hand, or held back by heat"
-        return PowerModeState(said or "", said, not known, message.format(_word(said), limit, profile.title))
-    best = min(fits, key=lambda mode: (len(_misfits(mode, seen)), mode.name != profile.default_mode))
-    if not known:  # nothing, or a mode of somebody's own
-        return PowerModeState(best.name, said, True, "{}; {}, as in {}".format(_word(said), limit, best.name))
-    message = "{}, but {}, as in {}: reboot to change modes".format(_word(said), limit, best.name)
-    return PowerModeState(best.name, said, False, message)
-
-
-def _word(said: Optional[str]) -> str:
-    return "nvpmodel says nothing" if said is None else "nvpmodel says {}".format(said)
-
-
-def _limit(seen: Dict[str, float]) -> str:
-    parts = ["the GPU is capped at {:.0f} MHz".format(seen["gpu"])]
-    if "sm" in seen:
-        parts.append("has {:.0f} multiprocessors".format(seen["sm"]))
-    if "cores" in seen:
-        parts.append("{:.0f} cores are online".format(seen["cores"]))
-    return " and ".join(parts) if len(parts) < 3 else "{}, {} and {}".format(*parts)
-
-
-def _seen(profile: Profile, root: str) -> Dict[str, float]:
-    """What a mode sets, as sysfs shows it: gpu and cpu in MHz, sm, cores; what is not shown is left out."""
-    state = gpu_state(profile, root)
-    online = [_number(path) for path in _find(root, _ONLINE)]
-    tops = [clock for clock in (_number(path) for path in _find(root, _CPU_TOP)) if clock is not None]
-    seen = {
-        "gpu": state.max_mhz,
-        "sm": state.sm_count,
-        # On some kernels the first core cannot be switched off and has no such file.
-        "cores": sum(value == 1 for value in online) if len(online) > 1 else None,
-        "cpu": max(tops) / 1e3 if tops else None,
-    }
-    return {name: float(value) for name, value in seen.items() if value is not None}
-
-
-def _misfits(mode: PowerMode, seen: Dict[str, float]) -> Set[str]:
-    wanted = {"gpu": mode.gpu_mhz, "sm": mode.sm_count, "cores": mode.cpu_cores, "cpu": mode.cpu_mhz}
-    return {name for name, value in seen.items() if abs(value - wanted[name]) > _TOLERANCE * wanted[name]}
-
-
-def _said(profile: Profile, root: str) -> Optional[str]:
-    """nvpmodel's mode by the number in its status and the names in its configuration, as the profile writes it."""
-    status = re.search(r"pmode:(\d+)", _read(_below(root, _STATUS)))
-    if not status:
-        return None
-    number = int(status.group(1))
-    named = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", _read(_below(root, _MODES)))
-    names = {int(mode): name for mode, name in named} or {mode.id: mode.name for mode in profile.modes}
-    if number not in names:
-        return "mode {}".format(number)
-    try:
-        return profile.mode(names[number]).name
-    except ConfigError:
-        return names[number]
+def _jetpack(l4t: Optional[str], profile: Optional[Profile]) -> Optional[str]:
+    if l4t is None or l4t in _JETPACKS:
+        return _JETPACKS.get(l4t or "")
+    software = profile.software_on(l4t) if profile is not None else None
+    return software.jetpack if software is not None else None
 
 
 def _powered_sms(profile: Profile, mask: Optional[float]) -> Optional[int]:
@@ -186,29 +160,6 @@ def _beside_gpu(devfreq: str, name: str) -> str:
     return os.path.join(os.path.realpath(devfreq), "..", "..", name) if devfreq else ""
 
 
-def _below(root: str, path: str) -> str:
-    return os.path.join(root, path.lstrip("/"))
-
-
-def _find(root: str, pattern: str) -> List[str]:
-    return sorted(glob.glob(_below(root, pattern))) if pattern else []
-
-
 def _mhz(path: str) -> Optional[float]:
-    hertz = _number(path)
+    hertz = read_number(path)
     return None if hertz is None else hertz / 1e6
-
-
-def _number(path: str) -> Optional[float]:
-    try:
-        return float(int(_read(path).split()[0], 0))
-    except (IndexError, ValueError):
-        return None
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read().strip("\0\n ")
-    except OSError:  # debugfs is for root; a channel that is off answers EAGAIN
-        return ""

@@ -14,7 +14,7 @@ from edgekit.errors import ConfigError
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 # An installed package carries the files inside itself; a checkout has them at its top level.
-_FOLDERS = (os.path.join(_HERE, "profiles"), os.path.join(os.path.dirname(_HERE), "engines", "profiles"))
+_FOLDERS = (os.path.join(_HERE, "_profiles"), os.path.join(os.path.dirname(_HERE), "engines", "profiles"))
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,10 @@ class Software:
     opset_min: int
     opset_max: int
     source: str
+
+    def __post_init__(self) -> None:
+        if self.l4t and not all(part.isdigit() for part in self.l4t.split(".")):
+            raise ValueError('l4t is numbers such as "36.4", got {!r}'.format(self.l4t))
 
 
 @dataclass(frozen=True)
@@ -245,9 +249,21 @@ class Profile:
         wanted = tensorrt.split(".")[:2]
         return next((one for one in self.software if one.tensorrt.split(".")[:2] == wanted), None)
 
+    def software_on(self, l4t: str) -> Optional[Software]:
+        """The generation of an L4T release such as "36.4.3": of its branch, else the last one before it; None else."""
+        release = _numbers(l4t)
+        older = [one for one in self.software if one.l4t and _numbers(one.l4t) <= release]
+        same = [one for one in older if _numbers(one.l4t) == release[: len(_numbers(one.l4t))]]
+        kin = same or [one for one in older if _numbers(one.l4t)[0] == release[0]]
+        return max(kin, key=lambda one: _numbers(one.l4t)) if kin else None
+
     def to_json(self) -> Dict[str, Any]:
         """The name and what results depend on."""
         return {"name": self.name, "title": self.title, "sm": self.chip.sm, "int8": self.chip.int8}
+
+
+def _numbers(version: str) -> Tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
 
 
 def _plain(mode: str) -> str:

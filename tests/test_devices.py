@@ -3,6 +3,7 @@ import os
 import pytest
 
 from edgekit import devices
+from tests import sysfs
 
 ZEN4 = "processor : 0\nmodel name\t: AMD EPYC 9654\nflags\t\t: fpu sse2 avx2 avx512f avx512_vnni\n"
 HASWELL = "processor : 0\nmodel name\t: Intel(R) Xeon(R) E5-2680 v3\nflags\t\t: fpu sse2 avx2\n"
@@ -68,3 +69,30 @@ def test_this_machine_is_described():
     machine = devices.this_machine()
     assert 1 <= machine.cores <= machine.threads
     assert machine.arch
+
+
+def test_swap_is_told_apart(tmp_path):
+    root = sysfs.make_tree(str(tmp_path), "orin-nano", swap=[("/dev/zram0", 2048000), ("/mnt/4GB.swap", 4194300)])
+    zram, area = devices.swaps(root)
+    assert (zram.name, zram.kind, zram.size_mib, zram.used_mib) == ("/dev/zram0", "zram", 2000, 0)
+    assert (area.kind, area.size_mib) == ("partition", 4095)
+    assert devices.swaps(str(tmp_path)) == []
+
+
+def test_memory_that_is_left(tmp_path):
+    root = sysfs.make_tree(str(tmp_path), "orin-nano")
+    assert 5300 < devices.available_memory_mib(root) < 5400
+    assert devices.free_swap_mib(root) == 0
+    sysfs.write(root, "/proc/meminfo", "MemAvailable:  2048 kB\nSwapFree:   4096 kB")
+    assert (devices.available_memory_mib(root), devices.free_swap_mib(root)) == (2, 4)
+    assert devices.available_memory_mib(str(tmp_path)) is None
+
+
+def test_a_desktop_is_seen_by_its_process(tmp_path):
+    root = str(tmp_path)
+    sysfs.write(root, "/proc/1/comm", "systemd")
+    assert devices.desktop(root) is None
+    sysfs.write(root, "/proc/812/comm", "Xorg")
+    assert devices.desktop(root) == "Xorg"
+    sysfs.write(root, "/proc/900/comm", "gnome-shell")
+    assert devices.desktop(root) == "gnome-shell"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Optional
 
+from edgekit.devices import power_mode, this_profile
 from edgekit.engine import EngineKey
-from edgekit.jetson import power_mode, this_profile
 from edgekit.nvidia.cuda import CudaDevice, open_cuda
 from edgekit.nvidia.trt import TensorRT
 from edgekit.profiles import Profile, profile_of
