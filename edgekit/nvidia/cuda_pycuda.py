@@ -139,7 +139,7 @@ class PyCuda(Cuda):
         del self._events[:], self._streams[:]
         while self._memory:
             self._memory.pop().free()
-        # Not `pop` and forget, as pycuda.autoprimaryctx does: the destructor calls cuCtxDetach, which keeps it retained.
+        # Not `pop` and forget as pycuda.autoprimaryctx does: the destructor calls cuCtxDetach, which leaves it retained
         self._context.detach()
         self._context = None
 
