@@ -3,8 +3,9 @@
 import os
 from typing import Any, Dict, List, Optional, Sequence
 
-from edgekit.bench.sensors import Log, Probe, file_probe, find, read_number, read_text
+from edgekit.bench.sensors import Log, Probe, file_probe
 from edgekit.profiles import Profile
+from edgekit.sysfs import find, read_number, read_text
 
 GPU, MEMORY, CPU = "gpu_mhz", "memory_mhz", "cpu_mhz"
 LOAD = "gpu_load_percent"

@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Type
 
 from edgekit.bench.clocks import POLICIES, gpu_folder
-from edgekit.bench.sensors import find, read_number, read_text
 from edgekit.errors import ConfigError, StorageError
 from edgekit.files import atomic_write
 from edgekit.profiles import Profile
+from edgekit.sysfs import find, read_number, read_text
 
 _LOG = logging.getLogger(__name__)
 _RESTORE = "/run/edgekit-clocks.json"

@@ -10,7 +10,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from edgekit.bench.sensors import Log, read_text
+from edgekit.bench.sensors import Log
+from edgekit.sysfs import read_text
 
 FOOTPRINT = "footprint_mb"
 

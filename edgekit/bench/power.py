@@ -10,8 +10,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from edgekit.bench.sensors import Log, Probe, find, read_number, read_text
+from edgekit.bench.sensors import Log, Probe
 from edgekit.profiles import Profile, Sensors
+from edgekit.sysfs import find, read_number, read_text
 
 TOTAL = "total"
 _PREFIX = "power "

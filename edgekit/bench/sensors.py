@@ -1,47 +1,23 @@
 """Numbers that the kernel shows in files, read over and over while a network runs.
 
-A file that is missing, cannot be read or holds no number gives None, and NaN in a log: never 0.
+What gives nothing at a reading is left out of it: never 0.
 """
 
-import glob
 import logging
 import math
-import os
 import threading
 import time
-from typing import Callable, List, Mapping, Optional, Tuple
+from typing import Callable, Mapping, Optional, Tuple
 
 import numpy as np
 
 from edgekit.bench.timing import Clock
+from edgekit.sysfs import read_number
 
 Probe = Callable[[], Optional[float]]
 
 _LOG = logging.getLogger(__name__)
 _MOST_ROWS = 8192
-
-
-def read_text(path: str) -> Optional[str]:
-    """The stripped text of a file, or None where it cannot be read."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read().strip("\0\n ")
-    except OSError:  # a channel that is off answers ENODATA or EAGAIN, debugfs EACCES
-        return None
-
-
-def read_number(path: str) -> Optional[float]:
-    """The finite number that a file holds, or None."""
-    try:
-        value = float(read_text(path) or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def find(root: str, pattern: str) -> List[str]:
-    """The files that a glob below `root` names, sorted; none for an empty pattern."""
-    return sorted(glob.glob(os.path.join(root, pattern.lstrip("/")))) if pattern else []
 
 
 def file_probe(path: str, factor: float = 1.0) -> Probe:

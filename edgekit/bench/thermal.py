@@ -10,8 +10,9 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from edgekit.bench.sensors import Log, Probe, file_probe, find, read_text
+from edgekit.bench.sensors import Log, Probe, file_probe
 from edgekit.profiles import Profile
+from edgekit.sysfs import find, read_text
 
 _ZONES = "/sys/class/thermal/thermal_zone*"
 _COOLING = "/sys/class/thermal/cooling_device*"
