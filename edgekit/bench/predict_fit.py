@@ -180,7 +180,7 @@ def _two_non_negative(first: np.ndarray, second: np.ndarray, target: np.ndarray)
 
 
 def measurements_of(result: Dict[str, Any], cost: NetworkCost, profile: Profile, mode: PowerMode) -> List[Measurement]:
-    """The network's median of a saved bench result, and those of its layers that can be told apart by name.
+    """The network's median GPU time in a saved bench result, and those of its layers that can be told apart by name.
 
     TensorRT names a kernel after the nodes in it ("a + b"); a layer's measurement is kept where exactly one kernel of
     `cost` is named in it. Layers are scaled so that all rows sum up to the network's median (a profiled run is slower)
@@ -197,7 +197,8 @@ def measurements_of(result: Dict[str, Any], cost: NetworkCost, profile: Profile,
     """
     name = str(result["artifact"]["file"])
     _check_device(result, profile, name)
-    ms = float(result["stages"]["infer"]["p50"])
+    timed = (result.get("gpu") or {}).get("compute_ms") or result["stages"]["infer"]
+    ms = float(timed["p50"])
     found = [Measurement("{} {}".format(name, cost.lowering), name, cost.layers, ms, mode)]
     rows = [row for row in result.get("layers") or [] if row.get("averageMs", 0) > 0]
     total = sum(row["averageMs"] for row in rows)
@@ -213,7 +214,7 @@ def measurements_of(result: Dict[str, Any], cost: NetworkCost, profile: Profile,
 
 def _check_device(result: Dict[str, Any], profile: Profile, name: str) -> None:
     machine, backend = result["machine"], str(result["artifact"]["backend"])
-    where = str(machine.get("board") or machine.get("gpu") or machine.get("cpu"))
+    where = str(machine.get("board") or machine.get("cpu"))
     if "tensorrt" not in backend.lower():
         raise DataError(
             "the result of {} is of {} on {}, not of TensorRT: bench an engine on the {}".format(
@@ -221,5 +222,5 @@ def _check_device(result: Dict[str, Any], profile: Profile, name: str) -> None:
             )
         )
     recognised = profile_of(where)
-    if recognised is None or recognised.name != profile.name:
+    if profile.name not in (machine.get("profile"), recognised.name if recognised is not None else None):
         raise DataError("the result of {} is from {}, which is no {}".format(name, where, profile.title))

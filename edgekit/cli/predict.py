@@ -83,9 +83,8 @@ def _fitted(paths: List[str], bundle: Any, profile: Any, mode: Optional[str]) ->
 
 def _measured_mode(result: Dict[str, Any], profile: Any, mode: Optional[str]) -> Any:
     """The power mode that the result says it was measured in, else the one that was asked for."""
-    said = result["machine"].get("power_mode")
-    name = said.get("name") if isinstance(said, dict) else said
-    return profile.mode(name or (None if mode == ALL_MODES else mode))
+    said = result["machine"].get("power_mode") or {}
+    return profile.mode(said.get("name") or (None if mode == ALL_MODES else mode))
 
 
 def _bundle_of(path: str, result: Dict[str, Any], bundle: Any) -> Any:

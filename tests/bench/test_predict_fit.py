@@ -128,6 +128,17 @@ def test_a_result_without_layers_gives_its_median(orin_is_known):
     assert len(measurements_of(result(), cost(), ORIN, ORIN.mode())) == 1
 
 
+def test_the_gpus_own_time_counts_where_it_is_known(orin_is_known):
+    value = dict(result(), gpu={"compute_ms": {"p50": 1.25}})
+    assert measurements_of(value, cost(), ORIN, ORIN.mode())[0].ms == 1.25
+
+
+def test_the_profile_that_bench_recorded_counts():
+    value = result(board=None)
+    value["machine"]["profile"] = "orin"
+    assert len(measurements_of(value, cost(), ORIN, ORIN.mode())) == 1
+
+
 def test_a_result_of_the_processor_is_refused(orin_is_known):
     with pytest.raises(DataError, match=r"x.ekb is of onnxruntime 1.19 on NVIDIA Jetson Orin, not of TensorRT"):
         measurements_of(result(backend="onnxruntime 1.19"), cost(), ORIN, ORIN.mode())
