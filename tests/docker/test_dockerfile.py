@@ -36,7 +36,7 @@ def pip_words(run):
     words = shlex.split(run)
     found = []
     for place, word in enumerate(words):
-        if word == "pip" and words[place + 1] in ("install", "wheel"):
+        if word == "pip" and words[place + 1 : place + 2] in (["install"], ["wheel"]):
             end = next((n for n in range(place, len(words)) if words[n] in ("&&", ";")), len(words))
             found.append(words[place + 2 : end])
     return found
@@ -49,7 +49,7 @@ def requirements(words):
         if skip or word.startswith("-"):
             skip = word in ("-c", "--wheel-dir", "--find-links")
             continue
-        if "/" in word or word == ".":
+        if "/" in word or word == "." or word.endswith(".whl"):
             continue
         found.append(Requirement(word))
     return found
