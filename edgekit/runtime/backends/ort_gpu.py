@@ -18,16 +18,19 @@ _TIMING_CACHE_SINCE = (1, 15)
 
 
 def check_available(provider: str, available: Sequence[str], version: str) -> None:
-    """Refuse a provider that this build of ONNX Runtime does not have.
+    """Refuse a provider that cannot start here.
 
     Raises:
-        BackendError: it is not in the build.
+        BackendError: this build of ONNX Runtime does not have it, or there is no driver.
     """
     if _NAMES[provider] not in available:
         raise BackendError(
             "onnxruntime {} here has no {}, it has {}; pip install onnxruntime-gpu (on a Jetson the wheel for its "
             "JetPack), or run with --device cpu".format(version, _NAMES[provider], ", ".join(available))
         )
+    problem = driver_problem()
+    if problem is not None:
+        raise BackendError("{} cannot start: {}; run with --device cpu".format(_NAMES[provider], problem))
 
 
 def providers_for(provider: str, artifact: str, gpu: int, version: str) -> Providers:
@@ -79,11 +82,10 @@ def create_on_gpu(create: Callable[[Any], Any], settings: Callable[[], Any], pro
 
 def _check_started(session: Any, provider: str) -> None:
     if session.get_providers()[0] != _NAMES[provider]:
-        reason = driver_problem() or "its libraries do not load, onnxruntime's log names which"
         raise BackendError(
-            "onnxruntime fell back to the processor: {} is listed but could not be started ({}); install an "
-            "onnxruntime-gpu that matches CUDA{} here, or run with --device cpu".format(
-                _NAMES[provider], reason, " and TensorRT" if provider == "tensorrt" else ""
+            "onnxruntime fell back to the processor: {} is listed but could not be started (its log names the library "
+            "that is missing); install an onnxruntime-gpu that matches CUDA{} here, or run with --device cpu".format(
+                _NAMES[provider], " and TensorRT" if provider == "tensorrt" else ""
             )
         )
 
