@@ -136,7 +136,7 @@ class Engine:
             "key": self.key.to_json(),
             "sha256": self.sha256,
             "bytes": self.nbytes,
-            "built_s": round(self.built_s, 3),
+            "built_s": self.built_s,
             "concessions": [one.to_json() for one in self.concessions],
             "facts": self.facts,
         }
@@ -162,7 +162,7 @@ def write_engine(
     """
     path = os.fspath(path)
     data = bytes(plan)
-    engine = Engine(path, key, sha256_bytes(data), len(data), built_s, concessions, dict(facts or {}))
+    engine = Engine(path, key, sha256_bytes(data), len(data), round(built_s, 3), concessions, dict(facts or {}))
     with atomic_write(path) as stream:
         stream.write(data)
     with atomic_write(path + ".json", "w") as text:  # last: its hash makes an older record of this name void

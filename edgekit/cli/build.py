@@ -94,7 +94,7 @@ def _build_here(opened: Any, wanted: Any, index: int, rounds: int, min_speedup: 
     from edgekit.cli import screen
 
     with screen.progress("build") as progress:
-        verdict = choose_engine(opened, wanted, GuardOptions(rounds, min_speedup=min_speedup), index, progress)
+        verdict = choose_engine(opened, wanted, GuardOptions(rounds, min(30, rounds), min_speedup), index, progress)
     found = verdict.to_json()
     for one in found["candidates"]:
         one.pop("samples_ms")
@@ -134,7 +134,7 @@ def _engine(opened: Any, engine: Any) -> Dict[str, Any]:
         "lowering": engine.key.lowering,
         "engine": engine.path,
         "bytes": engine.nbytes,
-        "built_s": round(engine.built_s, 2),
+        "built_s": engine.built_s,
         "key": engine.key.to_json(),
         "concessions": [one.to_json() for one in engine.concessions],
         "facts": engine.facts,

@@ -1,6 +1,7 @@
 """Where a network runs: what `--device` and `open(device=…)` name."""
 
 import re
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Optional, Tuple
@@ -66,11 +67,17 @@ def gpu_obstacle() -> Optional[str]:
     problem = driver_problem()
     if problem is not None:
         return problem
-    if not any(find_spec(name) for name in LIBRARIES):
+    if not any(_installed(name) for name in LIBRARIES):
         return "TensorRT is not installed for this Python"
-    if not any(find_spec(name) for name in ("pycuda", "cuda")):
+    if not any(_installed(name) for name in ("pycuda", "cuda")):
         return "neither cuda-python nor PyCUDA is installed for this Python"
     return None
+
+
+def _installed(name: str) -> bool:
+    if name in sys.modules:
+        return sys.modules[name] is not None
+    return find_spec(name) is not None
 
 
 def ort_lowering(provider: str, available: Tuple[str, ...]) -> Optional[str]:

@@ -357,6 +357,7 @@ class IExecutionContext(Strict):
     def set_tensor_address(self, name: str, memory: int) -> bool:
         if name not in self._engine._names:
             return self._fail("IExecutionContext::setTensorAddress: no tensor is named {}".format(name))
+        self._trt.fake.note("context.set_tensor_address({})", name)
         self._addresses[name] = int(memory)
         return True
 
@@ -364,6 +365,7 @@ class IExecutionContext(Strict):
         return self._addresses.get(name, 0)
 
     def execute_async_v3(self, stream_handle: int) -> bool:
+        self._trt.fake.note_run("context.execute_async_v3()")
         missing = [name for name in self._engine._names if not self._addresses.get(name)]
         if missing:
             return self._fail(
@@ -374,6 +376,7 @@ class IExecutionContext(Strict):
         return self._execute(dict(self._addresses), stream_handle)
 
     def execute_async_v2(self, bindings: Sequence[int], stream_handle: int) -> bool:
+        self._trt.fake.note_run("context.execute_async_v2({})", ", ".join(self._engine._names))
         if len(bindings) != len(self._engine._names):
             return self._fail("IExecutionContext::enqueueV2: {} bindings given".format(len(bindings)))
         return self._execute(dict(zip(self._engine._names, map(int, bindings))), stream_handle)
@@ -390,7 +393,11 @@ class IExecutionContext(Strict):
         fake = self._trt.fake
         if not self._own and self._memory is None:
             return self._fail("IExecutionContext: no device memory was given to this context")
-        tensors, compute, gpu = self._engine._tensors, fake.compute, fake.gpu
+        tensors, gpu = self._engine._tensors, fake.gpu
+        kernels = self._engine._plan["layers"]
+        precisions = {kernel["precision"] for kernel in kernels}
+        compute = fake.compute if fake.compute_of is None else fake.compute_of(precisions)
+        run_ms = _LAYER_MS * len(kernels) if fake.run_ms is None else fake.run_ms(precisions)
 
         def work() -> None:
             found = {one["name"]: _array(gpu, one, addresses) for one in tensors}
@@ -399,7 +406,7 @@ class IExecutionContext(Strict):
                 if not one["input"]:
                     found[one["name"]][...] = results[one["name"]]
 
-        gpu.queue(stream, work, ms=_LAYER_MS * len(self._engine._plan["layers"]), what="execute")
+        gpu.queue(stream, work, ms=run_ms, what="execute")
         if self._profiler is not None and self._emits:
             gpu.synchronize(stream)
             self.report_to_profiler()

@@ -1,6 +1,6 @@
 """What a test tells a fake TensorRT, and what it asks it afterwards."""
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Fake:
         workspace_needed: layer name -> bytes of workspace below which there is no kernel.
         out_of_memory: of (workspace bytes, level or None): whether a build runs out of memory.
         compute: the network, from arrays to arrays by tensor name.
+        compute_of: the same for one engine, by its kernels' precisions ("INT8", "FP16", "FP32"); None for `compute`.
+        run_ms: how long a run takes, by these precisions; None for a tenth of a millisecond a kernel.
         gpu: memory and streams (see `tests.nvidia.fake_gpu.FakeGpu`); needed to execute, not to build.
         trace: one line for each call that matters.
         alive: objects that hold device memory and are still alive, by kind.
@@ -42,6 +44,8 @@ class Fake:
         self.workspace_needed: Dict[str, int] = {}
         self.out_of_memory: Optional[Callable[[int, Optional[int]], bool]] = None
         self.compute: Optional[Callable[[Arrays], Arrays]] = None
+        self.compute_of: Optional[Callable[[Set[str]], Callable[[Arrays], Arrays]]] = None
+        self.run_ms: Optional[Callable[[Set[str]], float]] = None
         self.gpu: Any = None
         self.trace: List[str] = []
         self.alive: Dict[str, int] = {}
@@ -54,6 +58,12 @@ class Fake:
     def note(self, line: str, *values: Any) -> None:
         """Write a line of the trace."""
         self.trace.append(line.format(*values))
+
+    def note_run(self, line: str, *values: Any) -> None:
+        """Write a line of the trace, unless it is the last one: runs come by the hundred."""
+        text = line.format(*values)
+        if self.trace[-1:] != [text]:
+            self.trace.append(text)
 
     def born(self, kind: str) -> None:
         """Count an object that holds device memory."""
