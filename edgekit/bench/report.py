@@ -14,6 +14,10 @@ from edgekit.files import PathLike, atomic_write
 _TEMPLATE = "report.html.j2"
 _TOP_LAYERS = 15
 _TOP_OPERATORS = 10
+_NOT_KEPT = "not in this result"
+# what a supply line feeds, or whose clock it is -> colour
+_PART_CSS = {"total": "end_to_end", "gpu": "infer", "cpu+gpu": "infer", "cpu": "postprocess", "soc": "memory"}
+_CLOCKS = {"gpu_mhz": ("GPU", "infer"), "memory_mhz": ("memory", "memory"), "cpu_mhz": ("processor", "postprocess")}
 
 
 def write_report(result: BenchResult, path: PathLike) -> None:
@@ -37,6 +41,7 @@ def render(value: Dict[str, Any]) -> str:
     )
     environment.filters["ms"] = _ms
     environment.filters["size"] = _size
+    environment.filters["joules"] = _joules
     text: str = environment.get_template(_TEMPLATE).render(
         result=value,
         vs=value["vs"],
@@ -45,7 +50,14 @@ def render(value: Dict[str, Any]) -> str:
         top_layers=_top_layers(value),
         operators=by_operator(value["layers"])[:_TOP_OPERATORS] if value["layers"] else [],
         plots=_plots(value),
+        legends={"power": _rails(value), "clocks": _clocks(value)},
         missed=_worst_frames(value),
+        # a result that an older edgekit has saved lacks them
+        power=value.get("power", {"missing": _NOT_KEPT}),
+        thermal=value.get("thermal", {"missing": _NOT_KEPT}),
+        clocks=value.get("clocks", {}),
+        footprint=value["memory_mb"].get("total", {"missing": _NOT_KEPT}),
+        warnings=value.get("warnings", []),
     )
     return text
 
@@ -60,6 +72,11 @@ def _ms(value: float) -> str:
 def _size(count: float) -> str:
     """Bytes for people."""
     return "{:.2f} MB".format(count / 1e6) if count >= 1e6 else "{:.0f} kB".format(count / 1e3)
+
+
+def _joules(value: float) -> str:
+    """Energy for people."""
+    return "{:.2f} J".format(value) if abs(value) >= 1 else "{:.1f} mJ".format(1e3 * value)
 
 
 def _plots(value: Dict[str, Any]) -> Dict[str, Markup]:
@@ -79,7 +96,30 @@ def _plots(value: Dict[str, Any]) -> Dict[str, Markup]:
         plots["memory"] = svg.curves(
             [svg.Series("resident memory", "memory", frame, rss)], "frame, warm-up included", "MB", height=180
         )
+    for name, series, unit in (("power", _rails(value), "watts"), ("clocks", _clocks(value), "MHz")):
+        if series:
+            plots[name] = svg.curves(series, "seconds", unit, height=190)
     return {name: Markup(text) for name, text in plots.items()}
+
+
+def _rails(value: Dict[str, Any]) -> List[svg.Series]:
+    """Power of each supply line over the run, the whole board's first; none where it is not known."""
+    rails = value.get("power", {}).get("rails", {})
+    points = value["samples"].get("power_w", {})
+    return [
+        svg.Series(label, _PART_CSS.get(rails[label]["part"], "track"), *zip(*points[label]))
+        for label in rails
+        if len(points.get(label, [])) > 1
+    ]
+
+
+def _clocks(value: Dict[str, Any]) -> List[svg.Series]:
+    points = value["samples"].get("clocks_mhz", {})
+    return [
+        svg.Series(label, css, *zip(*points[key]))
+        for key, (label, css) in _CLOCKS.items()
+        if len(points.get(key, [])) > 1
+    ]
 
 
 def _used(value: Dict[str, Any], stage: str) -> bool:

@@ -6,8 +6,9 @@ import pytest
 from edgekit.bench import BenchConfig, bench
 from edgekit.bench.flights import playable
 from edgekit.bench.report import render, write_report
-from edgekit.errors import BundleError, ConfigError, SourceError
+from edgekit.errors import BackendError, BundleError, ConfigError, SourceError
 from edgekit.runtime.sources import open_source
+from tests.sysfs import BOARDS, gpu_devfreq, make_tree, read, write
 
 TINY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "tiny.ekb")
 FLIGHT = "synth://?seed=1&frames=8&size=128x96"
@@ -134,3 +135,110 @@ def test_two_bundles_need_a_source_that_waits():
     pytest.importorskip("onnxruntime")
     with pytest.raises(ConfigError, match="take turns on each frame"):
         bench(TINY, vs=TINY, config=BenchConfig(source=FLIGHT, policy="latest", threads=1))
+
+
+QUICK = BenchConfig(source=FLIGHT, frames=12, warmup=2, threads=1, device="cpu", layers=False, idle_s=0.05)
+
+
+@pytest.fixture(scope="module")
+def on_orin(cache, tmp_path_factory):
+    pytest.importorskip("onnxruntime")
+    root = make_tree(str(tmp_path_factory.mktemp("orin")), "orin-nx", rails={"VDD_IN": (5000, 2000)})
+    config = BenchConfig(
+        source=FLIGHT, frames=60, warmup=2, threads=1, device="cpu", layers=False, idle_s=0.05, sensor_period_s=0.002
+    )
+    return bench(TINY, config=config, root=root)
+
+
+@pytest.mark.parametrize("board", sorted(BOARDS))
+def test_a_board_s_power_clocks_and_heat_are_in_the_result(cache, tmp_path, board):
+    pytest.importorskip("onnxruntime")
+    total = next(iter(BOARDS[board].rails))
+    value = bench(TINY, config=QUICK, root=make_tree(str(tmp_path), board, rails={total: (5000, 2000)})).to_json()
+    assert value["power"]["mean_w"] == pytest.approx(10.0)
+    assert value["power"]["j_per_frame"] == pytest.approx(10.0 / value["fps"], rel=1e-3)
+    assert value["power"]["j_per_frame_above_idle"] == pytest.approx(0.0, abs=1e-6)
+    assert value["clocks"]["gpu_mhz"]["min"] > 0 and value["clocks"]["memory_mhz"]["min"] > 0
+    assert value["thermal"]["throttle"]["events"] == 0
+    assert value["memory_mb"]["total"]["method"] == "pss + nvmap"
+    assert value["machine"]["profile"] == board.split("-l4t")[0]
+    assert value["machine"]["power_mode"]["name"] == BOARDS[board].default_mode
+    assert value["warnings"] == []
+
+
+def test_what_is_timed_is_said(alone):
+    method = alone.to_json()["method"]
+    assert method["clocks_locked"] is False
+    assert [method[key] for key in ("data_transfers", "spin_wait", "cuda_graph")] == [None] * 3  # a processor
+
+
+def test_two_in_turns_have_power_and_no_energy_each(cache, tmp_path):
+    pytest.importorskip("onnxruntime")
+    root = make_tree(str(tmp_path), "orin-nano", rails={"VDD_IN": (5000, 2000)})
+    power = bench(TINY, vs=TINY, config=QUICK, root=root).to_json()["power"]
+    assert power["mean_w"] == pytest.approx(10.0) and power["j_per_frame"] is None
+
+
+def test_a_gate_on_power_that_cannot_be_checked_fails_before_the_run(tmp_path):
+    root = make_tree(str(tmp_path), "jetson-nano", without=["power"])
+    with pytest.raises(ConfigError, match="the gate on power cannot be checked: POM_5V_IN reads nothing"):
+        bench(TINY, config=BenchConfig(source="none.mp4", need_power=True), root=root)
+
+
+def test_clocks_are_locked_while_it_runs_and_given_back(cache, tmp_path):
+    pytest.importorskip("onnxruntime")
+    root = make_tree(str(tmp_path), "orin-nx", mode="25W")
+    os.makedirs(root + "/run")
+    lowest = gpu_devfreq("orin-nx") + "/min_freq"
+    before = read(root, lowest)
+    seen = []
+    config = BenchConfig(source=FLIGHT, frames=4, warmup=0, threads=1, device="cpu", layers=False, idle_s=0,
+                         lock_clocks=True)  # fmt: skip
+    result = bench(TINY, config=config, progress=lambda *step: seen.append((step[2], read(root, lowest))), root=root)
+    assert {value for text, value in seen if text == "measure"} == {"408000000"}
+    assert read(root, lowest) == before
+    method = result.to_json()["method"]
+    assert method["clocks_locked"] is True and "gpu 408 MHz" in method["locked"]
+
+
+def test_clocks_that_a_killed_run_left_are_given_back_first(cache, tmp_path):
+    pytest.importorskip("onnxruntime")
+    root = make_tree(str(tmp_path), "orin-nx")
+    lowest = write(root, gpu_devfreq("orin-nx") + "/min_freq", 1173000000)
+    record = '{{"pid": 4194305, "started": "1", "before": [["{}", "306000000"]]}}'.format(lowest)
+    write(root, "/run/edgekit-clocks.json", record)
+    bench(TINY, config=QUICK, root=root)
+    assert read(root, gpu_devfreq("orin-nx") + "/min_freq") == "306000000"
+
+
+def test_layers_that_the_library_does_not_tell():
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(BackendError, match="does not say what its layers became"):
+        bench(TINY, config=BenchConfig(source=FLIGHT, threads=1, device="cpu", layer_info=True))
+
+
+def test_the_report_shows_power_and_clocks(on_orin):
+    text = render(on_orin.to_json())
+    for part in ("<h2>Power</h2>", "<h2>Clocks</h2>", "VDD_CPU_GPU_CV", "VDD_IN feeds the whole board: 10.00 W",
+                 "GPU governor nvhost_podgov", "pss + nvmap", "nvpmodel says 40W"):  # fmt: skip
+        assert part in text, part
+
+
+def test_the_report_says_why_there_is_no_power(alone):
+    text = render(alone.to_json())
+    assert "<h2>Power</h2>" not in text
+    assert "not known: no device profile fits this machine" in text
+
+
+def test_a_result_of_an_older_edgekit_still_makes_a_report(alone):
+    value = alone.to_json()
+    for key in ("power", "clocks", "thermal", "warnings", "gpu"):
+        del value[key]
+    for key in ("clocks_mhz", "footprint_mb"):
+        del value["samples"][key]
+    del value["memory_mb"]["total"]
+    for key in ("profile", "power_mode"):
+        del value["machine"][key]
+    for key in ("clocks_locked", "data_transfers", "spin_wait", "cuda_graph", "sampler"):
+        del value["method"][key]
+    assert "not known: not in this result" in render(value)

@@ -1,7 +1,7 @@
 import pytest
 
-from edgekit.bench.layers import by_operator, profile_rows, trace_rows
-from edgekit.runtime.session import LayerTime
+from edgekit.bench.layers import by_operator, profile_rows, run_summaries, trace_rows
+from edgekit.runtime.session import LayerTime, RunTimes
 
 LAYERS = [
     LayerTime("relu_1", "Relu", 10, 5.0, 0.5),
@@ -39,3 +39,29 @@ def test_trace_rows_are_in_milliseconds():
         "computeMs": 21.0,
         "latencyMs": 31.5,
     }
+
+
+def test_a_gpu_s_rows_have_all_of_trtexec_s_fields():
+    row = trace_rows([0.5], [22.0], [30.0], [RunTimes(h2d_ms=1.0, compute_ms=20.0, d2h_ms=0.5, enqueue_ms=0.25)])[0]
+    assert row == {
+        "startEnqMs": 500.0,
+        "endEnqMs": 500.25,
+        "startH2dMs": 500.0,
+        "endH2dMs": 501.0,
+        "startComputeMs": 501.0,
+        "endComputeMs": 521.0,
+        "startD2hMs": 521.0,
+        "endD2hMs": 521.5,
+        "h2dMs": 1.0,
+        "computeMs": 20.0,
+        "d2hMs": 0.5,
+        "latencyMs": 21.5,
+    }
+
+
+def test_parts_of_the_runs_on_a_gpu():
+    runs = [RunTimes(1.0, 20.0 + number, 0.5, 0.25) for number in range(3)]
+    parts = run_summaries(runs)
+    assert set(parts) == {"h2d_ms", "compute_ms", "d2h_ms", "enqueue_ms"}
+    assert parts["compute_ms"]["p50"] == 21.0
+    assert run_summaries([]) == {}

@@ -2,8 +2,11 @@ import json
 
 import pytest
 
+from edgekit.bench.account import Account
 from edgekit.bench.record import BenchResult, Lane, Samples, machine_name, machine_record, read_result
-from edgekit.errors import DataError, GateError
+from edgekit.errors import ConfigError, DataError, GateError
+from edgekit.runtime.session import RunTimes
+from tests.sysfs import make_tree
 
 
 def samples(infer_ms, count=40, start=0):
@@ -24,7 +27,7 @@ def lane(infer_ms, **more):
     return Lane(artifact, samples(infer_ms), open_ms=120.0, fps=50.0, **more)
 
 
-def result(other=None):
+def result(other=None, account=None):
     return BenchResult(
         lane=lane(10.0),
         other=other,
@@ -34,6 +37,7 @@ def result(other=None):
         dropped=3,
         memory={"start": 50.0, "loaded": 90.0, "end": 100.0, "peak": 110.0},
         memory_points=[(frame, 100.0) for frame in range(0, 200, 5)],
+        account=account or Account(),
     )
 
 
@@ -82,6 +86,66 @@ def test_the_gate():
     result().check_gate(18.5)
     with pytest.raises(GateError, match=r"p99 is 18.50 ms, the gate is 18 ms"):
         result().check_gate(18.0)
+
+
+POWER = {"rail": "VDD_IN", "mean_w": 11.8, "j_per_frame": 0.42}
+
+
+def test_gates_on_power():
+    measured = result(account=Account(power=POWER))
+    measured.check_gate(None, max_watts=11.8, max_joules=0.42)
+    with pytest.raises(GateError, match=r"mean power is 11.8 W, the gate is 10 W"):
+        measured.check_gate(None, max_watts=10)
+    with pytest.raises(GateError, match=r"energy for a frame is 0.42 J, the gate is 0.4 J"):
+        measured.check_gate(None, max_joules=0.4)
+
+
+def test_a_gate_that_cannot_be_checked_is_no_pass():
+    blind = result(account=Account(power={"missing": "no INA3221"}))
+    for gate, words in (({"max_watts": 10}, "mean power"), ({"max_joules": 1}, "energy for a frame")):
+        with pytest.raises(ConfigError, match="the gate on {} cannot be checked: no INA3221".format(words)):
+            blind.check_gate(None, **gate)
+    with pytest.raises(ConfigError, match="cannot be checked: two bundles ran in turns"):
+        result(account=Account(power=dict(POWER, j_per_frame=None))).check_gate(None, max_joules=1)
+
+
+def test_power_clocks_and_heat_are_in_the_json():
+    account = Account(
+        power=POWER,
+        clocks={"gpu_mhz": {"min": 1, "mean": 2, "max": 3}},
+        memory={"method": "pss", "peak": 80.0},
+        samples={"frame_energy_j": [0.4, 0.44]},
+        warnings=("throttled while measuring: x",),
+    )
+    value = result(account=account).to_json()
+    assert value["power"] == POWER and value["clocks"]["gpu_mhz"]["mean"] == 2
+    assert value["thermal"] == {"missing": "was not read"}
+    assert value["memory_mb"]["total"]["peak"] == 80.0
+    assert value["samples"]["frame_energy_j"] == [0.4, 0.44]
+    assert value["warnings"] == ["throttled while measuring: x"]
+    assert "frame_energy_j" not in json.dumps(result(account=account).to_json(raw=False))
+
+
+def test_runs_on_a_gpu_are_kept():
+    found = lane(10.0)
+    found.samples.runs.extend([RunTimes(1.0, 8.0, 0.5, 0.2)] * 40)
+    value = found.to_json(1.0, raw=True)
+    assert value["gpu"]["compute_ms"]["p50"] == 8.0
+    assert value["samples"]["gpu"]["h2d_ms"] == [1.0] * 40
+    assert lane(10.0).to_json(1.0, raw=True)["gpu"] == {}
+
+
+@pytest.mark.parametrize(("says", "doubts"), [(None, 0), ("MAXN_SUPER", 1)])
+def test_a_power_mode_that_is_only_said_is_a_doubt(tmp_path, says, doubts):
+    root = make_tree(str(tmp_path), "orin-nx", mode="25W", says=says)
+    record = machine_record(root)
+    assert record["profile"] == "orin-nx" and record["governor"] == "schedutil"
+    assert record["power_mode"]["name"] == "25W"
+    value = BenchResult(lane(1.0), None, record, {}, {"first_s": 1.0}, 0, {"start": 1.0, "loaded": 1.0}, []).to_json(
+        raw=False
+    )
+    assert len(value["warnings"]) == doubts
+    assert all("nvpmodel says MAXN_SUPER" in warning for warning in value["warnings"])
 
 
 def test_trace_is_trtexec_s(tmp_path):
