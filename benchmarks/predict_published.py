@@ -48,6 +48,7 @@ class Point:
     fit: bool
     remark: str
     source: str
+    engine_mib: float = 0.0
 
     @property
     def name(self) -> str:
@@ -185,6 +186,8 @@ def row(point: Point, profile: Profile, cost: NetworkCost) -> dict:
         "interval_ms": [round(found.low_ms, 3), round(found.high_ms, 3)],
         "ratio": round(found.latency_ms / point.ms, 3),
         "inside": found.low_ms <= point.ms <= found.high_ms,
+        "engine_mib": point.engine_mib or None,
+        "predicted_engine_mib": round(found.engine_mb / 1.048576, 2),
         "gmac": round(cost.macs / 1e9, 3),
         "kernels": cost.kernels,
         "launch_us": round(profile.fit.launch_us * launch_scale(profile, profile.mode(point.mode or None)), 2),
@@ -213,6 +216,10 @@ def show(groups: dict[str, dict], rows: list[dict]) -> None:
         )
         if not 0.5 <= found["ratio"] <= 2 or not found["in_fit"]:
             print(f"{'':14}{found['time']}: {found['remark']}")
+    for found in rows:
+        if found["engine_mib"]:
+            sizes = f"{found['engine_mib']:.1f} MiB, predicted {found['predicted_engine_mib']:.1f}"
+            print(f"engine of {found['network']} {found['precision']} on {found['device']}: {sizes}")
     logs = [math.log(found["ratio"]) for found in rows if found["in_fit"]]
     inside = sum(found["inside"] for found in rows if found["in_fit"])
     rms = math.sqrt(sum(value * value for value in logs) / len(logs))

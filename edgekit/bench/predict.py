@@ -30,7 +30,7 @@ _CORES_GAIN = 2.0
 _TILE = 64
 _TENSOR_CORES_SM = 70
 _TF32_SM = 80
-# Sizes of 15 TensorRT engines of YOLO11 n to x published by Ultralytics, less their weights: 15 to 33 kB a kernel.
+# Published TensorRT engines of YOLO11 n and s, FP16 and INT8, less their weights: 16 to 24 kB a kernel.
 _ENGINE_BYTES_PER_KERNEL = 25000
 
 

@@ -9,6 +9,7 @@ SAYS = (
 )
 ALL_MODES = "all"
 _SLOWEST = 8
+_TWIN = "fp16"
 
 
 def show_predictions(bundle: str, names: str, mode: Optional[str], fit: Optional[List[str]], as_json: bool) -> None:
@@ -33,19 +34,19 @@ def show_predictions(bundle: str, names: str, mode: Optional[str], fit: Optional
     with habits.workstation("bench --predict", "export"):
         from edgekit.graph.costs import choose_cost  # noqa: F401
     opened = open_bundle(bundle)
-    predictions = _predictions(opened, names, mode, fit)
     value = {
         "kind": "prediction",
         "says": SAYS,
         "file": os.path.basename(opened.path),
         "name": opened.name,
         "sha256": opened.sha256,
-        "predictions": [one.to_json() for one in predictions],
+        "predictions": _predictions(opened, names, mode, fit),
     }
     screen.show(value, lambda: _draw(value), as_json)
 
 
-def _predictions(bundle: Any, names: str, mode: Optional[str], fit: Optional[List[str]]) -> List[Any]:
+def _predictions(bundle: Any, names: str, mode: Optional[str], fit: Optional[List[str]]) -> List[Dict[str, Any]]:
+    """`Prediction.to_json` of each device and mode, with `fp16_ms`: what the FP16 graph would take, where it is another."""
     from edgekit.bench.predict import predict
     from edgekit.errors import ConfigError
     from edgekit.graph.costs import choose_cost
@@ -61,8 +62,11 @@ def _predictions(bundle: Any, names: str, mode: Optional[str], fit: Optional[Lis
         profile = read_profile(name)
         cost = choose_cost(bundle, profile)
         coefficients = _fitted(fit, bundle, profile, mode) if fit else None
-        modes = [one.name for one in profile.modes] if mode == ALL_MODES else [mode]
-        found += [predict(cost, profile, one, coefficients) for one in modes]
+        twin = choose_cost(bundle, profile, _TWIN) if cost.lowering != _TWIN and _TWIN in bundle.lowerings else None
+        for one in [each.name for each in profile.modes] if mode == ALL_MODES else [mode]:
+            row = predict(cost, profile, one, coefficients).to_json()
+            row["fp16_ms"] = None if twin is None else predict(twin, profile, one, coefficients).to_json()["latency_ms"]
+            found.append(row)
     return found
 
 
@@ -116,7 +120,7 @@ def _draw(value: Dict[str, Any]) -> Any:
     from edgekit.cli import screen
 
     rows = value["predictions"]
-    columns = ("device", "mode", "graph", "most of it", "ms", "low … high", "engine", "memory")
+    columns = ("device", "mode", "graph", "most of it", "ms", "low … high", "as fp16", "engine", "memory")
     parts: List[Any] = [
         screen.table(columns, [_row(row) for row in rows], "{} on devices that are not here".format(value["file"]), 4),
         Text(""),
@@ -138,6 +142,7 @@ def _row(row: Dict[str, Any]) -> List[str]:
         "{} {:.0%}".format(row["bound"], row["shares"][row["bound"]]),
         _ms(row["latency_ms"]),
         "{} … {}".format(_ms(low), _ms(high)),
+        "" if row["fp16_ms"] is None else _ms(row["fp16_ms"]),
         screen.size(row["engine_mb"] * 1e6),
         screen.size(row["memory_mb"] * 1e6),
     ]

@@ -46,10 +46,13 @@ def test_every_point_says_where_it_is_from():
 
 
 def test_the_kept_table_has_no_point_far_off():
-    """Of the points that were fitted each is in its interval; all are within a factor of two."""
+    """Each fitted point is in its interval; all are within a factor of two, engines within a quarter."""
     kept = json.loads((ROOT / "benchmarks/results/published/predict.json").read_text())
     assert kept["kind"] == "prediction"
     assert len(kept["points"]) == len(POINTS.point)
+    sized = [row for row in kept["points"] if row["engine_mib"]]
+    assert len(sized) == 8
+    assert all(0.8 < row["predicted_engine_mib"] / row["engine_mib"] < 1.25 for row in sized)
     for row in kept["points"]:
         assert 0.5 < row["ratio"] < 2, row
         assert row["inside"] or not row["in_fit"], row

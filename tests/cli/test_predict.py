@@ -35,6 +35,8 @@ def test_three_devices_and_their_graphs(capsys):
         assert low < row["latency_ms"] < high
         assert sum(layer["ms"] for layer in row["layers"]) == pytest.approx(row["latency_ms"], rel=1e-3)
     assert not any(layer["precision"] == "int8" for layer in rows[0]["layers"])
+    assert rows[0]["fp16_ms"] is None
+    assert all(row["fp16_ms"] > 0.8 * row["latency_ms"] for row in rows[1:])
 
 
 def test_every_mode(capsys):
