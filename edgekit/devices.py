@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from edgekit.jetson import GpuState, Jetson, gpu_state, jetson, l4t_release, this_profile
-from edgekit.nvpmodel import PowerModeState, power_mode
+from edgekit.nvpmodel import PowerModeState, mode_numbers, power_mode
 from edgekit.sysfs import below, find, read_text
 
 __all__ = [
@@ -26,11 +26,13 @@ __all__ = [
     "is_x86",
     "jetson",
     "l4t_release",
+    "mode_numbers",
     "physical_cores",
     "power_mode",
     "swaps",
     "this_machine",
     "this_profile",
+    "total_memory_mib",
 ]
 
 _CPUINFO = "/proc/cpuinfo"
@@ -114,7 +116,7 @@ def this_machine() -> Machine:
         cores=physical_cores(),
         threads=len(_allowed_cpus()),
         features=cpu_features(),
-        memory_mib=_memory_mib(),
+        memory_mib=total_memory_mib() or 0,
         system="{} {}".format(platform.system(), platform.release()),
         python=platform.python_version(),
     )
@@ -169,6 +171,11 @@ def desktop(root: str = "/") -> Optional[str]:
     return next((name for name in _DESKTOPS if name in running), None)
 
 
+def total_memory_mib(root: str = "/") -> Optional[int]:
+    """Main memory in MiB; None where the kernel does not say."""
+    return _meminfo_mib("MemTotal", root)
+
+
 def available_memory_mib(root: str = "/") -> Optional[int]:
     """Memory that new work may take without swapping, in MiB; None where the kernel does not say."""
     return _meminfo_mib("MemAvailable", root)
@@ -197,7 +204,3 @@ def _quota_cpus() -> Optional[int]:
     if len(fields) != 2 or fields[0] == "max":
         return None
     return max(1, -(-int(fields[0]) // int(fields[1])))
-
-
-def _memory_mib() -> int:
-    return _meminfo_mib("MemTotal", "/") or 0

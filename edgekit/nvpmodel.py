@@ -58,6 +58,17 @@ def power_mode(profile: Profile, root: str = "/") -> PowerModeState:
     return _by_clocks(profile, said, exact or near, seen)
 
 
+def mode_numbers(profile: Profile, root: str = "/") -> Dict[str, int]:
+    """Modes and the numbers that `nvpmodel -m` takes for them, by nvpmodel's configuration, else by the profile.
+
+    The numbers of one board differ from image to image; the names are as the profile writes them, where it has them.
+    """
+    named = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", read_text(below(root, _MODES)) or "")
+    if named:
+        return {_as_in(profile, name): int(number) for number, name in named}
+    return {mode.name: mode.id for mode in profile.modes if mode.id >= 0}
+
+
 def _by_clocks(profile: Profile, said: Optional[str], fits: List[PowerMode], seen: Dict[str, float]) -> PowerModeState:
     limit = _limit(seen)
     known = said in [mode.name for mode in profile.modes]
@@ -105,16 +116,17 @@ def _misfits(mode: PowerMode, seen: Dict[str, float]) -> Set[str]:
 
 
 def _said(profile: Profile, root: str) -> Optional[str]:
-    """nvpmodel's mode by the number in its status and the names in its configuration, as the profile writes it."""
     status = re.search(r"pmode:(\d+)", read_text(below(root, _STATUS)) or "")
     if not status:
         return None
     number = int(status.group(1))
-    named = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)", read_text(below(root, _MODES)) or "")
-    names = {int(mode): name for mode, name in named} or {mode.id: mode.name for mode in profile.modes}
-    if number not in names:
-        return "mode {}".format(number)
+    return next(
+        (name for name, mode in mode_numbers(profile, root).items() if mode == number), "mode {}".format(number)
+    )
+
+
+def _as_in(profile: Profile, name: str) -> str:
     try:
-        return profile.mode(names[number]).name
+        return profile.mode(name).name
     except ConfigError:
-        return names[number]
+        return name

@@ -1,16 +1,20 @@
-"""What this machine is, which libraries it has, and what they let it run."""
+"""What this machine is, which libraries it has, what they let it run, and what is in the way."""
 
 import os
-import re
+import platform
 import sys
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 import edgekit
+from edgekit import devices
+from edgekit.builders.suitable import lowerings_for
 from edgekit.bundle import default_cache_dir
-from edgekit.devices import has_vnni, is_x86, this_machine
+from edgekit.profiles import Profile
+from edgekit.runtime.advice import all_advice
+from edgekit.runtime.device import gpu_obstacle
 from edgekit.runtime.lowering import preferred_lowerings
-
-L4T_RELEASE = "/etc/nv_tegra_release"
+from edgekit.runtime.versions import first_version
+from edgekit.runtime.which_tensorrt import DISTRIBUTIONS, FoundTensorRT, dla_note, find_tensorrt
 
 # distributions that one import name may come from, the first found counts
 LIBRARIES = (
@@ -25,7 +29,10 @@ LIBRARIES = (
         ),
     ),
     ("onnxruntime", ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")),
-    ("tensorrt", ("tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt_lean")),
+    ("tensorrt", DISTRIBUTIONS["tensorrt"]),
+    ("tensorrt_rtx", DISTRIBUTIONS["tensorrt_rtx"]),
+    ("cuda", ("cuda-python", "cuda-bindings")),
+    ("pycuda", ("pycuda",)),
     ("onnx", ("onnx",)),
     ("onnx_ir", ("onnx-ir",)),
     ("faster_coco_eval", ("faster-coco-eval",)),
@@ -42,39 +49,101 @@ EXTRAS = (
 )
 
 
-def examine() -> Dict[str, Any]:
+def examine(root: str = "/") -> Dict[str, Any]:
     """Look at this machine; nothing is run on it and no inference library is imported.
 
+    Args:
+        root: of the file system that the kernel's and JetPack's files are read from.
+
     Returns:
-        Plain values: edgekit, executable, machine, l4t, libraries, video, runs, cache, extras.
+        Plain values: edgekit, executable, machine, l4t, jetson, profile, power_mode, gpu, memory, libraries, tensorrt,
+        video, runs, runs_on_processor, cache, extras, advice.
     """
+    profile = devices.this_profile(root)
+    jetson = devices.jetson(root)
+    found = find_tensorrt(root)
     libraries = library_versions()
-    return {
+    if found is not None:
+        libraries[found.library] = found.version or "unknown version"
+    value: Dict[str, Any] = {
         "edgekit": edgekit.__version__,
         "executable": sys.executable,
-        "machine": this_machine().to_json(),
-        "l4t": l4t_release(),
+        "machine": devices.this_machine().to_json(),
+        "l4t": devices.l4t_release(root),
+        "jetson": None if jetson is None else jetson.to_json(),
+        "profile": None if profile is None else profile.to_json(),
+        "power_mode": _power_mode(profile, root),
+        "gpu": None if profile is None or not profile.jetson else dict(devices.gpu_state(profile, root).__dict__),
+        "memory": memory_state(root),
         "libraries": libraries,
+        "tensorrt": tensorrt_state(found, profile, devices.l4t_release(root)),
         "video": video_abilities(),
-        "runs": what_runs(libraries),
+        "runs_on_processor": what_runs(libraries),
         "cache": cache_state(),
         "extras": missing_extras(libraries),
     }
+    value["runs"] = what_a_gpu_runs(value["tensorrt"], profile) or value["runs_on_processor"]
+    advice = all_advice(value, profile, found, "{}.{}".format(*platform.python_version_tuple()[:2]), root)
+    value["advice"] = [dict(item._asdict()) for item in advice]
+    return value
 
 
-def l4t_release(path: str = L4T_RELEASE) -> Optional[str]:
-    """The Linux for Tegra release of a Jetson, such as 36.4.3; None elsewhere."""
-    try:
-        with open(path) as stream:
-            found = re.search(r"R(\d+).*REVISION: ([\d.]+)", stream.readline())
-    except OSError:
+def memory_state(root: str = "/") -> Dict[str, Any]:
+    """Main memory and what is left of it, swap areas, and the desktop that takes some."""
+    return {
+        "total_mib": devices.total_memory_mib(root),
+        "available_mib": devices.available_memory_mib(root),
+        "swaps": [dict(swap.__dict__) for swap in devices.swaps(root)],
+        "free_swap_mib": devices.free_swap_mib(root),
+        "desktop": devices.desktop(root),
+    }
+
+
+def tensorrt_state(found: Optional[FoundTensorRT], profile: Optional[Profile], l4t: Optional[str]) -> Dict[str, Any]:
+    """The TensorRT that an import finds, what the GPU lets it do, and why it cannot run here (None where it can).
+
+    `expected` is the version of the JetPack, and `lowerings` what a bundle would run with, by the one found, else by
+    the one expected.
+    """
+    version = None if found is None else found.version
+    software = profile.software_on(l4t) if profile is not None and l4t is not None else None
+    expected = None if software is None else software.tensorrt
+    generation = None if found is None else found.generation
+    if generation is None and expected is not None:
+        generation = int(expected.split(".")[0])
+    return {
+        "library": None if found is None else found.library,
+        "version": version,
+        "path": None if found is None else found.path,
+        "origin": None if found is None else found.origin,
+        "expected": expected,
+        "generation": generation,
+        "lowerings": [] if generation is None else list(lowerings_for(profile, generation)),
+        "obstacle": gpu_obstacle(),
+        "int8": None if profile is None else profile.chip.int8,
+        "dla": None if profile is None or not profile.jetson else dla_note(profile, version or expected),
+    }
+
+
+def what_a_gpu_runs(tensorrt: Dict[str, Any], profile: Optional[Profile]) -> Optional[Dict[str, Any]]:
+    """TensorRT and the lowerings that a bundle would run with, best first, and why; None where it cannot run."""
+    lowerings = tensorrt["lowerings"]
+    if tensorrt["obstacle"] is not None or not lowerings:
         return None
-    return "{}.{}".format(*found.groups()) if found else None
+    title = "a GPU without a profile, taken to have INT8," if profile is None else profile.title
+    if lowerings[0] == "fp16":
+        why = "{} has no INT8, and a graph with Q/DQ would not build".format(title)
+    elif lowerings[0] == "trt10":
+        why = "{} has INT8, and TensorRT 10 and later read the types of every layer from the graph".format(title)
+    else:
+        why = "{} has INT8, and TensorRT {} makes the layers without Q/DQ FP16".format(title, tensorrt["generation"])
+    backend = "{} {}".format(tensorrt["library"], tensorrt["version"])
+    return {"backend": backend, "lowerings": lowerings, "why": why}
 
 
 def library_versions() -> Dict[str, Optional[str]]:
     """Import name -> installed version, or None; read from the package records, nothing is imported."""
-    return {name: _first_version(distributions) for name, distributions in LIBRARIES}
+    return {name: first_version(distributions) for name, distributions in LIBRARIES}
 
 
 def video_abilities() -> Dict[str, Any]:
@@ -98,9 +167,9 @@ def what_runs(libraries: Dict[str, Optional[str]]) -> Dict[str, Any]:
     """The backend and the lowerings that a bundle would run with here, best first, and why."""
     if libraries["onnxruntime"] is None:
         return {"backend": None, "lowerings": [], "why": "no inference library; pip install 'edgekit[ort]'"}
-    if not is_x86():
+    if not devices.is_x86():
         why = "ARM multiplies int8 by int8 at full speed"
-    elif has_vnni():
+    elif devices.has_vnni():
         why = "x86 with VNNI sums uint8 x int8 exactly"
     else:
         why = "x86 without VNNI would saturate with 8-bit weights; 7-bit ones cannot"
@@ -139,28 +208,10 @@ def missing_extras(libraries: Dict[str, Optional[str]]) -> List[Dict[str, Any]]:
     return rows
 
 
-def _first_version(distributions: Tuple[str, ...]) -> Optional[str]:
-    for distribution in distributions:
-        found = _version(distribution)
-        if found is not None:
-            return found
-    return None
-
-
-def _version(distribution: str) -> Optional[str]:
-    try:
-        from importlib import metadata
-    except ImportError:  # Python < 3.8
-        import pkg_resources  # type: ignore[import-not-found]
-
-        try:
-            return str(pkg_resources.get_distribution(distribution).version)
-        except pkg_resources.ResolutionError:
-            return None
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
+def _power_mode(profile: Optional[Profile], root: str) -> Optional[Dict[str, Any]]:
+    if profile is None or not profile.jetson:
         return None
+    return dict(devices.power_mode(profile, root).__dict__)
 
 
 def _build_facts(text: str) -> Dict[str, str]:

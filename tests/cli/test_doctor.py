@@ -1,7 +1,12 @@
+import io
+from importlib import import_module
+
 import pytest
+from rich.console import Console
 
 from edgekit.runtime import doctor
 from edgekit.runtime.failures import FAILURES, explain
+from tests import sysfs
 
 LOG = """[I] Building engine
 [E] 4: [standardEngineBuilder.cpp] Could not find any implementation for node {ForeignNode[conv_12]}.
@@ -38,11 +43,31 @@ def test_without_an_inference_library_nothing_runs():
     assert doctor.what_runs(libraries)["backend"] is None
 
 
-def test_the_release_of_a_jetson_is_read(tmp_path):
-    path = tmp_path / "nv_tegra_release"
-    path.write_text("# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n")
-    assert doctor.l4t_release(str(path)) == "36.4.3"
-    assert doctor.l4t_release(str(tmp_path / "absent")) is None
+def test_a_jetson_draws_with_what_is_in_the_way(tmp_path, monkeypatch):
+    root = sysfs.make_tree(str(tmp_path), "orin-nx", mode="25W", says="40W")
+    monkeypatch.setattr(doctor, "find_tensorrt", lambda root: None)
+    console = Console(width=200, file=io.StringIO())
+    console.print(import_module("edgekit.cli.doctor")._draw(doctor.examine(root)))
+    drawn = console.file.getvalue()
+    for part in (
+        "NVIDIA Jetson Orin NX Engineering Reference Developer Kit Super, p3767-0000",
+        "JetPack 6.2 (L4T 36.4.3)",
+        "orin-nx: Jetson Orin NX 16GB, sm_87, INT8",
+        "nvpmodel says 40W, but the GPU is capped at 408 MHz",
+        "GPU 408 MHz of at most 408, 8 multiprocessors",
+        "trt10, then trt8, then fp16 (with TensorRT 10.3)",
+        "cure: sudo reboot",
+    ):
+        assert part in drawn
+
+
+def test_what_a_board_does_not_show_is_said(tmp_path, monkeypatch):
+    root = sysfs.make_tree(str(tmp_path), "orin-nx", without=("gpu", "debug", "nvpmodel"))
+    monkeypatch.setattr(doctor, "find_tensorrt", lambda root: None)
+    console = Console(width=200, file=io.StringIO())
+    console.print(import_module("edgekit.cli.doctor")._draw(doctor.examine(root)))
+    assert "GPU not shown, memory clock for root only" in console.file.getvalue()
+    assert "nvpmodel says nothing; no clock of the GPU is shown" in console.file.getvalue()
 
 
 def test_explain_names_each_failure_once(tmp_path):
