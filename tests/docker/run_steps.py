@@ -244,18 +244,28 @@ def normal(pin: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower() + "==" + version
 
 
-def run_steps(jetpack: int, say=print) -> Image:
+def profiles(image: Image) -> list[str]:
+    """The device profiles that the installed package has."""
+    code = "import edgekit.profiles as p; print(*p.profile_names())"
+    done = subprocess.run(
+        ["python", "-c", code], env=image.env, cwd=image.root, stdout=subprocess.PIPE, check=True, text=True
+    )
+    return done.stdout.split()
+
+
+def run_steps(jetpack: int, say=print) -> None:
     """Build the device stage of a JetPack in a temporary folder.
 
     Raises:
-        StepError: a RUN line failed, or something was installed that is not pinned.
+        StepError: a RUN line failed, something was installed that is not pinned, or the package lacks its data.
     """
     with tempfile.TemporaryDirectory(prefix=f"jetpack{jetpack}-") as folder:
         image = Builder(jetpack, Path(folder), say).build("device")
         extra = unpinned(image)
         if extra:
             raise StepError(f"JetPack {jetpack} installs what is not pinned: {', '.join(extra)}")
-        return image
+        if "jetson-nano" not in profiles(image):
+            raise StepError("the installed package has no device profiles")
 
 
 if __name__ == "__main__":
