@@ -76,16 +76,18 @@ def build_plan(
     messages: List[Message] = []
     logger = make_logger(tensorrt, messages)
     builder = trt_build.make_builder(tensorrt, logger, messages)
-    pinned = record.get("hints", {}).get("pin_fp32", {})
+    strongly = _strongly_typed(tensorrt, record)
+    # A typed graph has its FP32 islands written in; elsewhere the builder is told.
+    pinned = {} if strongly else dict(record.get("hints", {}).get("pin_fp32", {}))
     attempt = Attempt(
         settings.workspace_mib,
         settings.level,
         float32=frozenset(pinned),
-        concessions=tuple(Concession(name, "pinned to FP32", str(why)) for name, why in sorted(dict(pinned).items())),
+        concessions=tuple(Concession(name, "pinned to FP32", str(why)) for name, why in sorted(pinned.items())),
     )
     for number in range(options.retries + 1):
         del messages[:]
-        parsed = _parse(tensorrt, builder, logger, graph, record, target)
+        parsed = _parse(tensorrt, builder, logger, graph, record, target, strongly)
         take_pairs_off(tensorrt, parsed.network, set(attempt.without_pairs))
         pinned_now = pin_to_float32(tensorrt, parsed.network, set(attempt.float32))
         config = _configure(tensorrt, builder, parsed, settings, attempt, target, bool(pinned_now))
@@ -113,9 +115,8 @@ def _parse(
     graph: str,
     record: Dict[str, Any],
     target: Target,
+    strongly: bool,
 ) -> _Parsed:
-    fp16 = optional(tensorrt.module.BuilderFlag, "FP16") is not None
-    strongly = tensorrt.strongly_typed and (types_in_file(record) or not fp16)
     network = trt_build.make_network(tensorrt, builder, strongly)
     parser = trt_build.parse(tensorrt, network, logger, graph)
     quantizers = trt_build.count_quantizers(tensorrt, network)
@@ -127,6 +128,12 @@ def _parse(
         )
     flags = [] if strongly else _precision_flags(record, bool(quantizers))
     return _Parsed(network, parser, flags, strongly)
+
+
+def _strongly_typed(tensorrt: TensorRT, record: Dict[str, Any]) -> bool:
+    """Whether the network takes its types from the file: where it can, if they are there or no flag would set them."""
+    flags = optional(tensorrt.module.BuilderFlag, "FP16") is not None
+    return tensorrt.strongly_typed and (types_in_file(record) or not flags)
 
 
 def _has_int8(builder: "trt.Builder", target: Target) -> bool:
@@ -190,13 +197,12 @@ def _failure(
     attempt: Attempt,
 ) -> Failure:
     names = [layer.name for layer in trt_build.layers_of(parsed.network)]
-    typed_by_us = not parsed.strongly_typed and optional(tensorrt.module.ILayer, "set_output_type") is not None
     most = target.profile.memory.build_mib // 2 if target.profile is not None else 4 * attempt.workspace_mib
     return Failure(
         errors_in(messages),
         names,
         layers_with_pairs(tensorrt, parsed.network, names),
-        typed_by_us,
+        not parsed.strongly_typed,
         most,
     )
 

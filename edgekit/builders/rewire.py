@@ -29,10 +29,10 @@ def take_pairs_off(tensorrt: TensorRT, network: "trt.INetworkDefinition", names:
 
 
 def pin_to_float32(tensorrt: TensorRT, network: "trt.INetworkDefinition", names: Set[str]) -> List[str]:
-    """Compute these layers in FP32; the names of those that were pinned, none where the graph's own types rule."""
+    """Compute these layers in FP32; the names of those that were pinned. For networks that are not strongly typed."""
     pinned = []
     for layer in layers_of(network):
-        if layer.name not in names or optional(layer, "set_output_type") is None:
+        if layer.name not in names:
             continue
         layer.precision = tensorrt.module.DataType.FLOAT  # pyright: ignore[reportAttributeAccessIssue]  (VERSIONED)
         for index in range(layer.num_outputs):
