@@ -1,6 +1,7 @@
 """Published networks as ONNX graphs of their shapes, with zeros for weights: what they cost, not what they see.
 
-Built from their papers and model cards: ResNet (He 2016), YOLOX (Ge 2021), YOLOv8 and YOLO11 (block diagrams and model
+Built from their papers and model cards: ResNet (He 2016), SqueezeNet (Iandola 2016),
+MobileNetV2 (Sandler 2018), YOLOX (Ge 2021), YOLOv8 and YOLO11 (block diagrams and model
 tables of their documentation). Their multiply-accumulates agree with the published ones: `GFLOPS`, checked by
 tests/benchmarks/test_published.py. YOLO26n is taken as YOLO11n without the distribution in its box branch.
 """
@@ -21,6 +22,9 @@ GFLOPS = {
     "resnet18": 3.63,
     "resnet34": 7.33,
     "resnet50": 8.18,
+    "resnet101": 15.6,
+    "mobilenet_v2": 0.6,
+    "squeezenet_1_1": 0.70,
     "yolox_s_leaky": 26.8,
     "yolov8n": 8.7,
     "yolov8s": 28.6,
@@ -125,45 +129,84 @@ def resnet(blocks: tuple[int, ...], bottleneck: bool, size: int) -> bytes:
     return net.model([net.nodes[-1].output[0]])
 
 
-def yolox_s(size: int) -> bytes:
-    """YOLOX-s with LeakyReLU, decoded heads left out."""
-    net = Sketch(size, "leaky")
+def mobilenet_v2(size: int) -> bytes:
+    net = Sketch(size, "relu")
+    x = net.conv("images", 32, 3, 2)
+    stages = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for widen, out, count, stride in stages:
+        for index in range(count):
+            inner = widen * net.channels[x]
+            y = net.conv(x, inner) if widen > 1 else x
+            y = net.conv(y, inner, 3, stride if index == 0 else 1, depthwise=True)
+            y = net.conv(y, out, act=False)
+            x = net.add(x, y) if index else y
+    net.conv(net.op("GlobalAveragePool", [net.conv(x, 1280)], 0, 1), 1000, act=False)
+    return net.model([net.nodes[-1].output[0]])
+
+
+def squeezenet_1_1(size: int) -> bytes:
+    net = Sketch(size, "relu")
+    x = net.pool(net.conv("images", 64, 3, 2), 3, 2)
+    for index, (squeeze, expand) in enumerate(((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192))):
+        x = net.pool(x, 3, 2) if index in (2, 4) else x
+        y = net.conv(x, squeeze)
+        x = net.concat([net.conv(y, expand), net.conv(y, expand, 3)])
+    for _ in range(2):
+        y = net.conv(x, 64)
+        x = net.concat([net.conv(y, 256), net.conv(y, 256, 3)])
+    net.op("GlobalAveragePool", [net.conv(x, 1000)], 0, 1)
+    return net.model([net.nodes[-1].output[0]])
+
+
+def yolox(width: float, depthwise: bool, activation: str, size: int) -> bytes:
+    """YOLOX of depth 0.33, decoded heads left out."""
+    net = Sketch(size, activation)
+
+    def c(channels: int) -> int:
+        return int(channels * width)
+
+    def spread(x: str, out: int, stride: int = 1) -> str:
+        """A 3x3 convolution, or depthwise 3x3 and pointwise."""
+        if not depthwise:
+            return net.conv(x, out, 3, stride)
+        return net.conv(net.conv(x, net.channels[x], 3, stride, depthwise=True), out)
+
+    def csp(x: str, out: int, count: int, shortcut: bool) -> str:
+        left, right = net.conv(x, out // 2), net.conv(x, out // 2)
+        for _ in range(count):
+            y = spread(net.conv(left, out // 2), out // 2)
+            left = net.add(y, left) if shortcut else y
+        return net.conv(net.concat([left, right]), out)
+
     rows = [net.part("images", y, 1 << 30, 2, 2) for y in (0, 1)]
     focus = [net.part(row, x, 1 << 30, 3, 2) for x in (0, 1) for row in rows]
     for name in focus:
         net.channels[name], net.size[name] = 3, size // 2
-    x = net.conv(net.concat(focus), 32, 3)
+    x = net.conv(net.concat(focus), c(64), 3)
     maps = []
     for stage, count in enumerate((1, 3, 3, 1)):
-        x = net.conv(x, 64 << stage, 3, 2)
+        out = c(128 << stage)
+        x = spread(x, out, 2)
         if stage == 3:
-            y = net.conv(x, 256)
-            x = net.conv(net.concat([y, net.pool(y, 5), net.pool(y, 9), net.pool(y, 13)]), 512)
-        x = _csp(net, x, 64 << stage, count, stage != 3)
+            y = net.conv(x, out // 2)
+            x = net.conv(net.concat([y, net.pool(y, 5), net.pool(y, 9), net.pool(y, 13)]), out)
+        x = csp(x, out, count, stage != 3)
         maps.append(x)
-    top = net.conv(maps[3], 256)
-    middle = net.conv(_csp(net, net.concat([net.up(top), maps[2]]), 256, 1, False), 128)
-    p3 = _csp(net, net.concat([net.up(middle), maps[1]]), 128, 1, False)
-    p4 = _csp(net, net.concat([net.conv(p3, 128, 3, 2), middle]), 256, 1, False)
-    p5 = _csp(net, net.concat([net.conv(p4, 256, 3, 2), top]), 512, 1, False)
+    top = net.conv(maps[3], c(512))
+    middle = net.conv(csp(net.concat([net.up(top), maps[2]]), c(512), 1, False), c(256))
+    p3 = csp(net.concat([net.up(middle), maps[1]]), c(256), 1, False)
+    p4 = csp(net.concat([spread(p3, c(256), 2), middle]), c(512), 1, False)
+    p5 = csp(net.concat([spread(p4, c(512), 2), top]), c(1024), 1, False)
     outputs = []
     for feature in (p3, p4, p5):
-        stem = net.conv(feature, 128)
-        cls = net.conv(net.conv(stem, 128, 3), 128, 3)
-        reg = net.conv(net.conv(stem, 128, 3), 128, 3)
+        stem = net.conv(feature, c(256))
+        cls = spread(spread(stem, c(256)), c(256))
+        reg = spread(spread(stem, c(256)), c(256))
         box, obj = net.conv(reg, 4, act=False), net.op("Sigmoid", [net.conv(reg, 1, act=False)])
         joined = net.concat([box, obj, net.op("Sigmoid", [net.conv(cls, 80, act=False)])])
         outputs.append(net.reshape(joined, 1, 85, -1))
     net.op("Transpose", [net.concat(outputs, 2)], perm=[0, 2, 1])
     return net.model([net.nodes[-1].output[0]])
-
-
-def _csp(net: Sketch, x: str, out: int, count: int, shortcut: bool) -> str:
-    left, right = net.conv(x, out // 2), net.conv(x, out // 2)
-    for _ in range(count):
-        y = net.conv(net.conv(left, out // 2), out // 2, 3)
-        left = net.add(y, left) if shortcut else y
-    return net.conv(net.concat([left, right]), out)
 
 
 Block = Callable[[Sketch, str], str]
@@ -315,7 +358,12 @@ NETWORKS: dict[str, Callable[[int], bytes]] = {
     "resnet18": lambda size: resnet((2, 2, 2, 2), False, size),
     "resnet34": lambda size: resnet((3, 4, 6, 3), False, size),
     "resnet50": lambda size: resnet((3, 4, 6, 3), True, size),
-    "yolox_s_leaky": yolox_s,
+    "resnet101": lambda size: resnet((3, 4, 23, 3), True, size),
+    "mobilenet_v2": mobilenet_v2,
+    "squeezenet_1_1": squeezenet_1_1,
+    "yolox_nano": lambda size: yolox(0.25, True, "silu", size),
+    "yolox_tiny": lambda size: yolox(0.375, False, "silu", size),
+    "yolox_s_leaky": lambda size: yolox(0.5, False, "leaky", size),
     "yolov8n": lambda size: yolov8(0.25, 0.33, 1024, size),
     "yolov8s": lambda size: yolov8(0.50, 0.33, 1024, size),
     "yolov8m": lambda size: yolov8(0.75, 0.67, 768, size),

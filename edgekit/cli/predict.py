@@ -46,7 +46,7 @@ def show_predictions(bundle: str, names: str, mode: Optional[str], fit: Optional
 
 
 def _predictions(bundle: Any, names: str, mode: Optional[str], fit: Optional[List[str]]) -> List[Dict[str, Any]]:
-    """`Prediction.to_json` of each device and mode, with `fp16_ms`: what the FP16 graph would take, where it is another."""
+    """`Prediction.to_json` of each device and mode; `fp16_ms` is what the FP16 graph would take, if that is another."""
     from edgekit.bench.predict import predict
     from edgekit.errors import ConfigError
     from edgekit.graph.costs import choose_cost

@@ -51,7 +51,7 @@ def test_the_table_says_that_it_is_a_prediction(capsys):
     out = capsys.readouterr().out
     assert "on devices that are not here" in out
     assert "A prediction from a roofline, not a measurement" in out
-    assert "× 1.5 either way: fitted to 13 published latencies" in out
+    assert "× 1.5 either way: fitted to 15 published latencies" in out
     assert "Slowest of" in out and "/neck/smooth3/conv/Conv" in out
 
 
