@@ -54,7 +54,6 @@ class TrtEngine:
     ) -> None:
         self._tensorrt = tensorrt
         self._messages = messages
-        self._profiler: Any = None
         self.io = _io_of(engine)
         self.device_memory_mb = (plan_bytes + _scratch_bytes(engine)) / _MB
         context = engine.create_execution_context()
@@ -98,7 +97,6 @@ class TrtEngine:
 
     def profile(self, profiler: "trt.IProfiler") -> None:
         """Report the time of every layer to `profiler` after each run."""
-        self._profiler = profiler  # TensorRT does not keep it alive
         self._context.profiler = profiler
 
     def end_profile(self) -> None:
@@ -115,7 +113,6 @@ class TrtEngine:
         self._context = None
         self._engine = None
         self._runtime = None
-        self._profiler = None
 
     def _error(self, what: str, cure: str = "build it again: edgekit build BUNDLE") -> BackendError:
         return _error(self._tensorrt, self._messages, what, cure)

@@ -140,8 +140,10 @@ def test_a_failed_capture_leaves_the_stream_usable(door, gpu):
         raise BackendError("the network cannot be captured")
 
     assert door.capture(stream, work) is None
+    array[:] = 5
     door.upload(pointer, array, stream)
     door.synchronize(stream)
+    assert gpu.view(pointer, 8).view(np.int32).tolist() == [5, 5]
     assert gpu.live["graphs"] == 0
 
 
