@@ -92,9 +92,11 @@ class Sketch:
         scales = self.constant(np.array([1, 1, 2, 2], np.float32))
         return self.op("Resize", [x, "", scales], 0, 2 * self.size[x], mode="nearest", nearest_mode="floor")
 
-    def pool(self, x: str, kernel: int, stride: int = 1) -> str:
-        size = -(-self.size[x] // stride)
-        return self.op("MaxPool", [x], 0, size, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[kernel // 2] * 4)
+    def pool(self, x: str, kernel: int, stride: int = 1, padded: bool = True) -> str:
+        size = -(-self.size[x] // stride) if padded else -(-(self.size[x] - kernel) // stride) + 1
+        pads = [kernel // 2 if padded else 0] * 4
+        shape = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": pads}
+        return self.op("MaxPool", [x], 0, size, ceil_mode=int(not padded), **shape)
 
     def part(self, x: str, first: int, last: int, axis: int = 1, step: int = 1) -> str:
         bounds = [self.constant(np.array([v], np.int64)) for v in (first, last, axis, step)]
@@ -146,9 +148,11 @@ def mobilenet_v2(size: int) -> bytes:
 
 def squeezenet_1_1(size: int) -> bytes:
     net = Sketch(size, "relu")
-    x = net.pool(net.conv("images", 64, 3, 2), 3, 2)
+    stem = net.part(net.part("images", 0, size - 1, 2), 0, size - 1, 3)  # its first convolution has no padding
+    net.channels[stem], net.size[stem] = 3, size - 1
+    x = net.pool(net.conv(stem, 64, 3, 2), 3, 2, padded=False)
     for index, (squeeze, expand) in enumerate(((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192))):
-        x = net.pool(x, 3, 2) if index in (2, 4) else x
+        x = net.pool(x, 3, 2, padded=False) if index in (2, 4) else x
         y = net.conv(x, squeeze)
         x = net.concat([net.conv(y, expand), net.conv(y, expand, 3)])
     for _ in range(2):
