@@ -4,6 +4,7 @@ Resident memory misses what the GPU driver allocates, which on a Jetson comes ou
 it: PSS of the process plus its allocations in nvmap, NVIDIA's memory manager.
 """
 
+import math
 import os
 import re
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -94,6 +95,9 @@ class FootprintProbe:
       Cached - SReclaimable, so no page cache) since then, on top of the PSS of then. Other programs disturb it.
     * "pss": where the GPU has memory of its own or there is none.
 
+    A kernel before 4.14 (L4T 32) has no sum of the PSS, and adding up all mappings takes as long as a frame: it is read
+    once there, and followed by the resident pages since.
+
     Args:
         shared: whether the GPU shares main memory.
         root: of the file system.
@@ -107,7 +111,8 @@ class FootprintProbe:
     def __init__(self, shared: bool, root: str = "/", pid: Optional[int] = None) -> None:
         self._root = root.rstrip("/")
         self._pid = os.getpid() if pid is None else pid
-        self._pss = "/smaps_rollup" if read_text(self._root + _ROLLUP) else "/smaps"
+        self._rollup = read_text(self._root + _ROLLUP) is not None
+        self._shared_mb = 0.0 if self._rollup else self._resident_mb() - self._pss_of(_SMAPS)
         self._base_mb = 0.0
         self.gpu_mb: Optional[float] = None
         self.method = "pss"
@@ -115,7 +120,7 @@ class FootprintProbe:
             self.method = "pss + nvmap" if read_text(self._root + _NVMAP) is not None else "pss + system"
         if self.method == "pss + system":
             pss, used = self._pss_mb(), self._used_mb()
-            self._base_mb = pss - used if pss is not None and used is not None else float("nan")
+            self._base_mb = pss - used if pss is not None and used is not None else math.nan
 
     def __call__(self) -> Optional[float]:
         """Now, or None where the kernel does not tell."""
@@ -129,9 +134,17 @@ class FootprintProbe:
         return pss + self.gpu_mb
 
     def _pss_mb(self) -> Optional[float]:
-        text = read_text(self._root + "/proc/self" + self._pss) or ""
-        kilobytes = [int(value) for value in re.findall(r"^Pss:\s*(\d+) kB", text, re.MULTILINE)]
-        return sum(kilobytes) * 1024 / 1e6 if kilobytes else None
+        pss = self._pss_of(_ROLLUP) if self._rollup else self._resident_mb() - self._shared_mb
+        return pss if math.isfinite(pss) else None
+
+    def _pss_of(self, path: str) -> float:
+        """The sum of all lines of PSS in a file, MB; NaN where there are none."""
+        kilobytes = re.findall(r"^Pss:\s*(\d+) kB", read_text(self._root + path) or "", re.MULTILINE)
+        return sum(int(value) for value in kilobytes) * 1024 / 1e6 if kilobytes else math.nan
+
+    def _resident_mb(self) -> float:
+        kilobytes = _kilobytes(read_text(self._root + _STATUS) or "", "VmRSS")
+        return math.nan if kilobytes is None else kilobytes * 1024 / 1e6
 
     def _used_mb(self) -> Optional[float]:
         text = read_text(self._root + _MEMINFO) or ""

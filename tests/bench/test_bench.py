@@ -1,3 +1,4 @@
+import importlib
 import os
 import re
 
@@ -7,7 +8,9 @@ from edgekit.bench import BenchConfig, bench
 from edgekit.bench.flights import playable
 from edgekit.bench.report import render, write_report
 from edgekit.errors import BackendError, BundleError, ConfigError, SourceError
+from edgekit.runtime.session import RunTimes
 from edgekit.runtime.sources import open_source
+from tests.fakes import FakeSession, fake_detector
 from tests.sysfs import BOARDS, gpu_devfreq, make_tree, read, write
 
 TINY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "tiny.ekb")
@@ -242,3 +245,38 @@ def test_a_result_of_an_older_edgekit_still_makes_a_report(alone):
     for key in ("clocks_locked", "data_transfers", "spin_wait", "cuda_graph", "sampler"):
         del value["method"][key]
     assert "not known: not in this result" in render(value)
+
+
+class GpuSession(FakeSession):
+    """A network on a GPU: it knows the parts of a run, its memory and its layers."""
+
+    cuda_graph = True
+    device_memory_mb = 123.0
+
+    def run(self, feeds):
+        outputs = super().run(feeds)
+        self.last_times = RunTimes(h2d_ms=0.5, compute_ms=4.0 + self.runs, d2h_ms=0.25, enqueue_ms=0.1)
+        return outputs
+
+    def layer_info(self):
+        return [{"name": "conv1", "op": "CaskConvolution", "precision": "INT8"}]
+
+
+def test_a_gpu_tells_the_parts_of_its_runs(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        importlib.import_module("edgekit.bench.bench"), "open_detector", lambda *_, **__: fake_detector(GpuSession())
+    )
+    config = BenchConfig(source=FLIGHT, frames=5, warmup=2, layers=False, layer_info=True, idle_s=0)
+    root = make_tree(str(tmp_path), "orin-nx")
+    result = bench(TINY, config=config, root=root)
+    value = result.to_json()
+    assert value["gpu"]["compute_ms"]["max"] == 11.0  # the seventh run; two were warm-up
+    assert [value["method"][key] for key in ("data_transfers", "spin_wait", "cuda_graph")] == [True, False, True]
+    assert value["memory_mb"]["device"] == 123.0
+    assert [row["computeMs"] for row in result.trace()] == [7.0, 8.0, 9.0, 10.0, 11.0]
+    assert {row["latencyMs"] - row["computeMs"] for row in result.trace()} == {0.75}
+    assert result.lane.layer_info[0]["precision"] == "INT8"
+    assert "nvmap lists none of this process" in value["warnings"][0]
+    text = render(value)
+    assert "network with its copies, as one CUDA graph, without spinning while it waits" in text
+    assert "Doubtful: the memory lacks the GPU" in text

@@ -132,3 +132,12 @@ def test_the_peak_is_that_of_the_time_with_the_bundle(tmp_path):
     found = footprint_summary(log, probe, 0.0, 2.5)
     assert found["start"] == 153.6 and found["end"] == 358.4 and found["peak"] == 460.8
     assert memory_points(log, [1.0, 2.0])[0] == [-1.0, 153.6]
+
+
+def test_an_old_kernel_s_pss_follows_the_resident_pages(tmp_path):
+    root = make_tree(str(tmp_path), "jetson-nano", without=["debug"])
+    probe = FootprintProbe(False, root)
+    os.unlink(root + "/proc/self/smaps")  # it is looked at once
+    assert probe() == pytest.approx(153.6)
+    write(root, "/proc/self/status", "VmRSS: 300000 kB")
+    assert probe() == pytest.approx(153.6 + 102.4)
