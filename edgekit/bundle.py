@@ -75,6 +75,7 @@ class LoweredGraph:
         opset: the ONNX opset.
         requires: what a machine must have, for example {"cpu": "vnni"}.
         parity: the parity report.
+        hints: what the graph alone would tell a builder: names of layers, bytes (docs/bundle.md).
     """
 
     onnx_bytes: bytes
@@ -82,6 +83,7 @@ class LoweredGraph:
     opset: int
     requires: Dict[str, Any] = field(default_factory=dict)
     parity: Dict[str, Any] = field(default_factory=dict)
+    hints: Dict[str, Any] = field(default_factory=dict)
 
 
 def _encode_int8(tensor: WeightTensor) -> np.ndarray:
@@ -208,7 +210,7 @@ def _aligned(offset: int) -> int:
 
 def _describe_lowering(name: str, lowered: LoweredGraph, sizes: Dict[str, int]) -> Dict[str, Any]:
     layout = external_layout(lowered.initializers, sizes)
-    return {
+    record = {
         "graph": "graphs/{}.onnx".format(name),
         "opset": lowered.opset,
         "requires": lowered.requires,
@@ -219,6 +221,9 @@ def _describe_lowering(name: str, lowered: LoweredGraph, sizes: Dict[str, int]) 
             for tensor, encoding, offset, count in layout
         ],
     }
+    if lowered.hints:
+        record["hints"] = lowered.hints
+    return record
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes, deflate: bool) -> None:

@@ -16,7 +16,7 @@ def contents_of(bundle: Bundle) -> Dict[str, Any]:
 
     Returns:
         file, bytes, sha256, model, classes, input, outputs, preprocess, decode, layers, float_layers, totals,
-        bytes_by_kind, lowerings, calibration, golden, provenance.
+        bytes_by_kind, lowerings, calibration, overflow, golden, provenance.
     """
     manifest = bundle.manifest
     layers = layers_of(manifest)
@@ -34,6 +34,7 @@ def contents_of(bundle: Bundle) -> Dict[str, Any]:
         "bytes_by_kind": bytes_by_kind(bundle.path),
         "lowerings": [_lowering(name, record, manifest) for name, record in manifest["lowerings"].items()],
         "calibration": _calibration(manifest.get("calibration")),
+        "overflow": manifest.get("overflow"),
         "golden": _golden(manifest.get("golden") or []),
         "provenance": manifest.get("provenance") or {},
         "float_layers": (manifest.get("plan") or {}).get("excluded") or {},
@@ -113,6 +114,7 @@ def _lowering(name: str, record: Dict[str, Any], manifest: Dict[str, Any]) -> Di
         "graph_bytes": manifest["entries"][record["graph"]]["size"],
         "unpacked_bytes": manifest["entries"][record["graph"]]["size"] + record["data_bytes"],
         "parity": record["parity"],
+        "float32_nodes": record.get("hints", {}).get("float32_nodes"),
     }
 
 

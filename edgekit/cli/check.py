@@ -88,7 +88,7 @@ def _gate_lint(lint: Dict[str, Any]) -> None:
     found = [(name, row) for name, rows in lint["lowerings"].items() for row in rows]
     if found:
         name, first = min(found, key=lambda one: _rank(one[1]))
-        raise GateError("{}: node {node} breaks rule {rule}: {message}; {cure}".format(name, **first))
+        raise GateError("{}: node {node} breaks rule {rule} ({severity}): {message}; {cure}".format(name, **first))
 
 
 def _rank(finding: Dict[str, str]) -> int:

@@ -110,6 +110,11 @@ def _draw(value: Dict[str, Any]) -> Any:
     parts: List[Any] = [screen.facts(_facts(value), "{}  from {}".format(value["output"], value["source"]))]
     if value["float_layers"]:
         parts += [Text(""), screen.reasons("kept in float", value["float_layers"])]
+    islands: Dict[str, str] = next(
+        (row["float32_nodes"] for row in value["lowerings"].values() if row["float32_nodes"]), {}
+    )
+    if islands:
+        parts += [Text(""), screen.reasons("kept in float32", islands)]
     parts += [Text(""), _lowering_table(value["lowerings"])]
     if value["next"]:
         parts += [Text(""), screen.next_step(*value["next"])]
@@ -118,6 +123,7 @@ def _draw(value: Dict[str, Any]) -> Any:
 
 def _facts(value: Dict[str, Any]) -> List[Any]:
     from edgekit.cli import screen
+    from edgekit.cli.inspect import float16_line
 
     height, width = value["input_hw"]
     calibration = value["calibration"]
@@ -135,6 +141,7 @@ def _facts(value: Dict[str, Any]) -> List[Any]:
     if calibration:
         cost = ", {seconds:.1f} s, {peak_mb:.0f} MB at most".format(**calibration) if "seconds" in calibration else ""
         rows.append(("calibration", "{method}, {images} images".format(**calibration) + cost))
+    rows.append(("float16", float16_line(value["overflow"])))
     rows.append(("golden", "{golden_images} images inside".format(**value)))
     rows.append(("time", "{seconds:.1f} s".format(**value)))
     return rows

@@ -61,6 +61,7 @@ def _head(value: Dict[str, Any]) -> List[Any]:
         ("input", _input(value)),
         ("head", _head_line(value["decode"])),
         ("calibration", _calibration_line(calibration)),
+        ("float16", float16_line(value["overflow"])),
         ("golden", "{images} images, {detections} boxes".format(**value["golden"])),
     ]
 
@@ -102,6 +103,18 @@ def _calibration_line(calibration: Any) -> str:
     chosen = "" if seed == -1 else " chosen by seed {}".format(seed)
     return "{}, {} images{}, digest {}".format(
         calibration.get("method"), calibration.get("images"), chosen, calibration["digest"]
+    )
+
+
+def float16_line(overflow: Optional[Dict[str, Any]]) -> str:
+    """What was found of the network's range against float16's."""
+    if overflow is None:
+        return "nobody looked whether it holds this network: no pictures"
+    if not overflow["tensors"]:
+        return "holds every tensor: none beyond {limit:g} on {images} images".format(**overflow)
+    worst = max(overflow["tensors"], key=lambda name: overflow["tensors"][name])
+    return "may not hold {} of its tensors (beyond {:g} on {} images; {} reaches {:g}): their layers run in float32".format(
+        len(overflow["tensors"]), overflow["limit"], overflow["images"], worst, overflow["tensors"][worst]
     )
 
 

@@ -11,10 +11,11 @@ from edgekit.data.dataset import images_in
 from edgekit.errors import ConfigError, DataError, StorageError
 from edgekit.export.golden import GoldenImage, choose_golden, npy, rows_of, run_golden
 from edgekit.export.manifest import make_manifest
-from edgekit.export.network import Network, Progress, read_network
+from edgekit.export.network import Network, Progress, read_network, scanned
 from edgekit.export.report import ExportReport, LoweringReport
 from edgekit.graph.calibrate.images import prepared
 from edgekit.graph.external import with_external_data
+from edgekit.graph.hints import hints_of
 from edgekit.graph.load import input_hw
 from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, LoweredModel, check_lowering, lower
 from edgekit.graph.parity import RUNS_OPTIMISED, Parity, ParityCheck
@@ -89,6 +90,7 @@ def bundle_from_model(
         model, calib=calib, plan=plan, options=options.quantize, family=options.family, progress=progress
     )
     pictures = pictures_of(images or calib)
+    network = scanned(network, pictures)
     lowered, parities = lower_all(network, names, pictures, options, progress)
     golden, files = _golden(network, lowered, pictures, options)
     graphs, tensors, sizes = _graphs(network, lowered, parities)
@@ -100,6 +102,7 @@ def bundle_from_model(
             sizes[name],
             written["lowerings"][name]["data_bytes"],
             lowered[name].kept_float,
+            lowered[name].float32_nodes,
             parities[name].to_json() if name in parities else None,
         )
         for name in names
@@ -162,12 +165,13 @@ def lower_all(
     few = spaced(pictures, options.parity_images)
     inputs = [x for _, x in prepared(few, network.family.preprocess)]
     check = ParityCheck(network.original, network.model, network.plan, network.family, inputs) if inputs else None
+    overflow = None if network.overflow is None else network.overflow.tensors
     lowered: dict[str, LoweredModel] = {}
     parities: dict[str, Parity] = {}
     for done, name in enumerate(names):
         if progress is not None:
             progress(done, len(names) + 1, f"lowering {name}")
-        lowered[name] = lower(name, network.model, network.plan)
+        lowered[name] = lower(name, network.model, network.plan, overflow)
         if check is not None:
             parities[name] = check.check(lowered[name])
             if options.gate:
@@ -228,7 +232,9 @@ def _graphs(
     for name, model in lowered.items():
         data, references = with_external_data(model.model)
         parity = parities[name].to_json() if name in parities else {}
-        graphs[name] = LoweredGraph(data, references, model.opset, model.requires, parity)
+        graphs[name] = LoweredGraph(
+            data, references, model.opset, model.requires, parity, hints_of(model, network.plan)
+        )
         sizes[name] = len(data)
         needed.update((tensor, None) for tensor, _ in references)
     return graphs, [stored[name] for name in needed], sizes
@@ -257,6 +263,7 @@ def make_report(
         lowerings=lowerings,
         golden_images=golden,
         calibration=calibration,
+        overflow=None if network.overflow is None else network.overflow.to_json(),
         seconds=seconds,
         next_commands=_next_commands(output),
     )

@@ -39,6 +39,7 @@ def make_manifest(
         "outputs": [_tensor(value) for value in graph.outputs],
         "plan": None if network.plan is None else _short_floats(network.plan.to_json()),
         "calibration": network.calibration,
+        "overflow": None if network.overflow is None else network.overflow.to_json(),
         "golden": golden,
         "provenance": {
             "tool": f"edgekit {edgekit.__version__}",

@@ -1,22 +1,24 @@
 """From a model file to what every export starts from: the canonical graph, its plan, and what surrounds it."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx_ir as ir
 
 from edgekit.errors import ConfigError, ModelError
 from edgekit.files import sha256_file
-from edgekit.graph.calibrate.images import choose_images
+from edgekit.graph.calibrate.images import choose_images, prepared
 from edgekit.graph.families import Family, detect_family
 from edgekit.graph.load import load_canonical
-from edgekit.graph.quantize import Quantized, QuantizeOptions, quantize_model
+from edgekit.graph.overflow import OverflowScan, scan_overflow
+from edgekit.graph.quantize import Quantized, QuantizeOptions, quantize_model, spaced
 from edgekit.graph.tidy import tidy
 from edgekit.precision import QuantPlan
 
 Progress = Callable[[int, int, str], None]
+_SCANNED = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Network:
         family: head, preprocessing, class names.
         calibration: method, images (sha256 each), seed; None for a float export.
         cost: seconds, memory and the like of the calibration; for the report, not for the bundle.
+        overflow: tensors that float16 may not hold; None where no picture was looked at.
     """
 
     path: str
@@ -42,6 +45,7 @@ class Network:
     family: Family
     calibration: dict[str, Any] | None = None
     cost: dict[str, Any] | None = None
+    overflow: OverflowScan | None = None
 
 
 def read_network(
@@ -83,7 +87,20 @@ def read_network(
     chosen = choose_images(calib, options.images, options.seed)
     quantized = quantize_model(original, chosen, options, progress, found, model_name(path))
     record, cost = _records(quantized)
-    return Network(path, digest, original, quantized.model, quantized.plan, found, record, cost)
+    return Network(path, digest, original, quantized.model, quantized.plan, found, record, cost, quantized.overflow)
+
+
+def scanned(network: Network, pictures: Sequence[str]) -> Network:
+    """`network` with what float16 may not hold of it, looked for on up to 32 of the pictures if nobody has yet.
+
+    Raises:
+        DataError: a picture cannot be read.
+        ModelError: a tensor is not finite.
+    """
+    if network.overflow is not None or not pictures:
+        return network
+    few = prepared(spaced(pictures, _SCANNED), network.family.preprocess)
+    return replace(network, overflow=scan_overflow(network.model, few))
 
 
 def model_name(path: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from edgekit.errors import ConfigError
 from edgekit.export.bundle_from_model import ExportOptions, check_folder, lower_all, make_report, pictures_of
-from edgekit.export.network import Progress, read_network
+from edgekit.export.network import Progress, read_network, scanned
 from edgekit.export.report import ExportReport, LoweringReport
 from edgekit.files import atomic_write
 from edgekit.graph.external import whole
@@ -50,7 +50,9 @@ def onnx_from_model(
     network = read_network(
         model, calib=calib, plan=plan, options=options.quantize, family=options.family, progress=progress
     )
-    lowered, parities = lower_all(network, [lowering], pictures_of(images or calib), options, progress)
+    pictures = pictures_of(images or calib)
+    network = scanned(network, pictures)
+    lowered, parities = lower_all(network, [lowering], pictures, options, progress)
     graph = lowered[lowering]
     graph.model.metadata_props.update(metadata_of(network.family))
     graph.model.metadata_props["lowering"] = lowering
@@ -58,5 +60,5 @@ def onnx_from_model(
     with atomic_write(output) as stream:
         stream.write(data)
     parity = parities[lowering].to_json() if lowering in parities else None
-    report = LoweringReport(graph.opset, len(data), 0, graph.kept_float, parity)
+    report = LoweringReport(graph.opset, len(data), 0, graph.kept_float, graph.float32_nodes, parity)
     return make_report(network, output, {lowering: report}, 0, time.perf_counter() - begin)

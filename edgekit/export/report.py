@@ -13,6 +13,7 @@ class LoweringReport:
         graph_bytes: the graph without its weights, before the zip deflates it.
         data_bytes: the weights that the device writes for it.
         kept_float: planned layers that run in float in this lowering -> why.
+        float32_nodes: nodes that float16 may not hold -> why.
         parity: the parity report, plain values; None where it was not measured.
     """
 
@@ -20,6 +21,7 @@ class LoweringReport:
     graph_bytes: int
     data_bytes: int
     kept_float: dict[str, str]
+    float32_nodes: dict[str, str]
     parity: dict[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
@@ -29,6 +31,7 @@ class LoweringReport:
             "graph_bytes": self.graph_bytes,
             "data_bytes": self.data_bytes,
             "kept_float": self.kept_float,
+            "float32_nodes": self.float32_nodes,
             "parity": self.parity,
         }
 
@@ -51,6 +54,7 @@ class ExportReport:
         lowerings: name -> its report.
         golden_images: how many are inside.
         calibration: method, images, seed and cost, or None.
+        overflow: limit, images, and the tensors beyond the limit; None where no picture was looked at.
         seconds: wall time of the export.
         next_commands: what to type next.
     """
@@ -68,6 +72,7 @@ class ExportReport:
     lowerings: dict[str, LoweringReport]
     golden_images: int
     calibration: dict[str, Any] | None
+    overflow: dict[str, Any] | None
     seconds: float
     next_commands: tuple[str, ...]
 
@@ -94,6 +99,7 @@ class ExportReport:
             "lowerings": {name: report.to_json() for name, report in self.lowerings.items()},
             "golden_images": self.golden_images,
             "calibration": self.calibration,
+            "overflow": self.overflow,
             "seconds": round(self.seconds, 2),
             "next": list(self.next_commands),
         }

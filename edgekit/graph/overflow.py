@@ -7,6 +7,8 @@ rounding warns of it, so the largest magnitude of every tensor is looked at on p
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -26,6 +28,24 @@ LIMIT = LARGEST_HALF / HEADROOM
 _CODES = 128
 
 
+@dataclass(frozen=True, slots=True)
+class OverflowScan:
+    """What was found on how many pictures.
+
+    Attributes:
+        images: how many were looked at.
+        tensors: name -> largest magnitude, of those beyond `LIMIT`.
+    """
+
+    images: int
+    tensors: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the manifest, magnitudes to 4 digits."""
+        rounded = {name: float(f"{value:.4g}") for name, value in self.tensors.items()}
+        return {"limit": LIMIT, "images": self.images, "tensors": rounded}
+
+
 def overflowing(ranges: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     """Tensor -> largest magnitude, of those that come too near to float16's end.
 
@@ -42,8 +62,8 @@ def overflow_of(plan: QuantPlan) -> dict[str, float]:
     return {name: value for name, value in sorted(largest.items()) if value > LIMIT}
 
 
-def scan_overflow(model: ir.Model, inputs: Iterable[tuple[str, np.ndarray]], threads: int = 0) -> dict[str, float]:
-    """Run `model` over pictures; the tensors that come too near to float16's end, and their largest magnitude.
+def scan_overflow(model: ir.Model, inputs: Iterable[tuple[str, np.ndarray]], threads: int = 0) -> OverflowScan:
+    """Run `model` over pictures and look for tensors that come too near to float16's end.
 
     Args:
         model: a float32 graph with known shapes.
@@ -56,14 +76,16 @@ def scan_overflow(model: ir.Model, inputs: Iterable[tuple[str, np.ndarray]], thr
     names = [str(v.name) for node in model.graph for v in node.outputs if v.dtype == ir.DataType.FLOAT]
     runner = Runner(model, names, threads)
     ranges: dict[str, tuple[float, float]] = {}
+    images = 0
     for label, x_nchw in inputs:
+        images += 1
         for name, array in zip(names, runner.run(x_nchw), strict=True):
             low, high = float(array.min(initial=0.0)), float(array.max(initial=0.0))
             if not (math.isfinite(low) and math.isfinite(high)):
                 raise ModelError(f"tensor {name} is not finite for {label}; check the network's weights")
             before = ranges.get(name, (0.0, 0.0))
             ranges[name] = min(low, before[0]), max(high, before[1])
-    return overflowing(ranges)
+    return OverflowScan(images, overflowing(ranges))
 
 
 def float32_nodes(graph: ir.Graph, overflow: Mapping[str, float]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from edgekit.graph.calibrate.images import CalibrationImages, choose_images, pre
 from edgekit.graph.calibrate.stream import stream
 from edgekit.graph.equalize import equalize
 from edgekit.graph.families import Family, detect_family
+from edgekit.graph.overflow import OverflowScan, overflowing
 from edgekit.graph.plan import WEIGHT_CLIPS, PlanOptions, first_layers, last_layers, make_plan, weighted_layers
 from edgekit.graph.ranges import RangeTable, difference, graph_digest, load_table, make_table, save_table
 from edgekit.graph.sensitivity import FloatChoice, Judge, choose_float_layers
@@ -106,6 +107,7 @@ class Quantized:
         family: head, preprocessing and class names.
         calibration: how the ranges were got.
         choice: what was measured to keep layers in float, or None when nothing was.
+        overflow: tensors of the float network that float16 may not hold.
     """
 
     model: ir.Model
@@ -113,6 +115,7 @@ class Quantized:
     family: Family
     calibration: CalibrationRecord
     choice: FloatChoice | None
+    overflow: OverflowScan
 
 
 def quantize_model(
@@ -153,7 +156,8 @@ def quantize_model(
         few = spaced(chosen.images, options.judge_images)
         inputs = [x for _, x in prepared(few, family.preprocess)]
         model = correct_bias(model, plan, inputs, options.bias_correction, options.threads, progress)
-    return Quantized(model, plan, family, record, candidate.choice)
+    overflow = OverflowScan(len(table.images), overflowing(table.ranges["minmax"]))
+    return Quantized(model, plan, family, record, candidate.choice, overflow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +214,11 @@ def _methods(options: QuantizeOptions) -> tuple[str, ...]:
     return AUTO_METHODS if options.method == "auto" else (options.method,)
 
 
+def _needed(options: QuantizeOptions) -> tuple[str, ...]:
+    """The methods to choose from, and the one that clips nothing: what float16 must hold."""
+    return tuple(dict.fromkeys((*_methods(options), "minmax")))
+
+
 def spaced(items: Sequence[str], count: int) -> list[str]:
     """`count` of `items` at even distances, in order; all of them where there are fewer."""
     if len(items) <= count:
@@ -233,7 +242,7 @@ def _ranges(
     inputs = prepared(chosen.images, family.preprocess)
     histograms = stream(model, inputs, len(chosen.images), options.threads, progress)
     # a table that is kept has every method in it, for comparison; the search takes seconds
-    methods = tuple(METHODS) if options.ranges is not None else _methods(options)
+    methods = tuple(METHODS) if options.ranges is not None else _needed(options)
     table = make_table(name, model, histograms, chosen, family.preprocess, methods)
     seconds = time.perf_counter() - begin
     if options.ranges is not None:
@@ -255,7 +264,7 @@ def _reusable(
     except DataError as error:
         _logger.warning("%s", error)
         return None
-    reasons = [difference(table, digest, chosen, family.preprocess, method) for method in _methods(options)]
+    reasons = [difference(table, digest, chosen, family.preprocess, method) for method in _needed(options)]
     reason = next((r for r in reasons if r is not None), None)
     if reason is not None:
         _logger.warning("range table %s not used: %s; calibrating again", path, reason)

@@ -106,7 +106,10 @@ def _check_plain(edgekit, plain, folder):
     """A plain graph is held against the rules of what it is for."""
     assert edgekit("check", plain, "--lowering", "ort-arm").status == 0
     done = edgekit("check", plain, "--lowering", "ort-x86")
-    assert done.status == 3 and "ort-x86: " in done.out and "cure" in done.out
+    assert done.status == 3 and "ort-x86: " in done.out and "cure" in done.out and "severity" in done.out
+    done = edgekit("check", plain, "--lowering", "trt10", "--json")
+    assert {row["severity"] for row in done.json["lint"]["lowerings"]["trt10"]} >= {"refused", "slow"}
+    assert "(refused): " in done.err  # the worst comes first
     done = edgekit("check", plain)
     assert done.status == 2 and "say what" in done.err and "ort-arm" in done.err
     done = edgekit("check", folder / "absent.onnx", "--lowering", "trt8")

@@ -39,6 +39,7 @@ def test_export_says_what_it_wrote(bundle):
     assert value["quantized_layers"] == 2 and value["weight_bits"] == 8
     assert {"fp32", "fp16", "trt8", "trt10", "ort-x86", "ort-arm"} <= set(value["lowerings"])
     assert all(row["parity"]["passed"] for row in value["lowerings"].values())
+    assert value["overflow"]["images"] == 8 and value["overflow"]["tensors"] == {}
 
 
 def test_the_bundle_is_checked_scored_and_looked_into(edgekit, bundle, pictures):
@@ -64,6 +65,27 @@ def test_a_float_bundle_has_no_integers(edgekit, tiny_model, pictures, tmp_path)
     assert done.status == 0, done.err
     assert set(done.json["lowerings"]) == {"fp32", "fp16"} and done.json["weight_bits"] is None
     assert edgekit("run", path, os.path.join(pictures[0], "01.png"), "--json").json["frames"] == 1
+
+
+def test_what_float16_may_not_hold_is_named(edgekit, pictures, tmp_path):
+    """The network sees pixels up to 255; a thousand times that, there and back, and float16 has no room for it."""
+    model = onnx.load_from_string(tiny.tiny_onnx())
+    nodes = list(model.graph.node)
+    gain, less = (onnx.numpy_helper.from_array(np.float32(v), n) for v, n in ((1e3, "gain"), (1e-3, "less")))
+    up = onnx.helper.make_node("Mul", ["images", "gain"], ["loud"], "up")
+    down = onnx.helper.make_node("Mul", ["loud", "less"], ["calm"], "down")
+    for node in nodes:
+        node.input[:] = ["calm" if name == "images" else name for name in node.input]
+    del model.graph.node[:]
+    model.graph.node.extend([up, down, *nodes])
+    model.graph.initializer.extend([gain, less])
+    path = str(tmp_path / "loud.onnx")
+    onnx.save(model, path)
+    done = edgekit("export", path, "--fp32", "--images", pictures[0], "-o", tmp_path / "loud.ekb")
+    assert done.status == 0, done.err
+    assert "kept in float32" in done.out and "writes loud, up to 2.55e+05" in done.out
+    inspected = edgekit("inspect", tmp_path / "loud.ekb")
+    assert "may not hold 1 of its tensors (beyond 16376 on 8 images; loud reaches 255000)" in " ".join(inspected.out.split())
 
 
 def test_one_lowering_as_plain_onnx(edgekit, tiny_model, pictures, tmp_path):

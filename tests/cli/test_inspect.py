@@ -11,6 +11,7 @@ def test_inspect_draws(edgekit, float_bundle):
     done = edgekit("inspect", float_bundle, "--layers")
     assert done.status == 0, done.err
     assert "yolox, strides 8 16" in done.out and "letterbox topleft" in done.out
+    assert "nobody looked whether it holds this network" in done.out
 
 
 def test_a_missing_bundle_says_how_to_make_one(edgekit, tmp_path):

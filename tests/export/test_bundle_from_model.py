@@ -15,11 +15,12 @@ from edgekit.cli.plan_file import read_plan, write_plan
 from edgekit.errors import ConfigError, DataError, GateError, ModelError, StorageError
 from edgekit.export import ExportOptions, bundle_from_model, onnx_from_model
 from edgekit.export.golden import SAMPLES, GoldenImage, run_golden
+from edgekit.graph.calibrate.images import prepared
 from edgekit.graph.families import detect_family
 from edgekit.graph.lint import lint_bundle
 from edgekit.graph.load import load_canonical
-from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS
-from edgekit.graph.parity import RUNS_OPTIMISED, THRESHOLDS, Thresholds
+from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, lower
+from edgekit.graph.parity import RUNS_OPTIMISED, THRESHOLDS, ParityCheck, Thresholds
 from edgekit.graph.quantize import QuantizeOptions
 from edgekit.graph.runner import Runner
 from edgekit.process.decode import DecodeSpec
@@ -61,6 +62,64 @@ def test_a_bundle_has_every_lowering_with_its_parity(exported):
     assert lint_bundle(bundle) == {name: [] for name in LOWERINGS}
     assert [text for _, _, text in steps][-1] == "tiny.ekb"
     assert all(done <= total for done, total, _ in steps)
+
+
+def test_the_manifest_tells_a_builder_what_the_graph_would(exported):
+    bundle, report, _ = exported
+    hints = bundle.manifest["lowerings"]["trt8"]["hints"]
+    layers = set(bundle.plan.weights) | set(bundle.plan.excluded)
+    assert set(hints["int8_layers"]) | set(hints["float_layers"]) == layers
+    assert hints["activation_bytes_peak"] > 0
+    assert hints["weight_bytes"] > 0
+    assert "hints" not in bundle.manifest["lowerings"]["ort-x86"]
+    assert bundle.manifest["overflow"] == {"limit": 16376.0, "images": 6, "tensors": {}} == report.overflow
+
+
+@pytest.fixture(scope="module")
+def loud(world):
+    """The tiny detector, 1e5 times louder between its first two layers than anywhere else."""
+    model = onnx.load_from_string(tiny.yolox())
+    for tensor in model.graph.initializer:
+        factor = {"stem_w": 1e5, "stem_b": 1e5, "down4_w": 1e-5}.get(tensor.name)
+        if factor is not None:
+            array = onnx.numpy_helper.to_array(tensor) * np.float32(factor)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    onnx.save(model, world / "loud.onnx")
+    return str(world / "loud.onnx")
+
+
+def test_what_float16_cannot_hold_fails_parity_unless_pictures_were_looked_at(loud, world):
+    model = load_canonical(loud)
+    inputs = [x for _, x in prepared(tiny.pictures(world / "calib", 2), detect_family(model).preprocess)]
+    check = ParityCheck(model, model, None, detect_family(model), inputs)
+    with pytest.raises(GateError, match="fp16 is not faithful: its outputs are not finite"):
+        check.check(lower("fp16", model, None)).gate()
+    options = ExportOptions(lowerings=FLOAT_LOWERINGS, parity_images=2)
+    report = bundle_from_model(loud, str(world / "loud.ekb"), images=str(world / "calib"), options=options)
+    assert list(report.overflow["tensors"]) == ["stem", "stem_silu"]
+    assert report.lowerings["fp16"].parity["passed"] is True
+    islands = report.lowerings["fp16"].to_json()["float32_nodes"]
+    assert set(islands) == {"stem_node", "stem_gate_node", "stem_silu_node", "down4_node"}
+    manifest = open_bundle(world / "loud.ekb").manifest
+    assert manifest["lowerings"]["fp16"]["hints"]["pin_fp32"] == islands
+    assert manifest["overflow"] == report.overflow
+
+
+def test_an_int8_export_of_a_loud_network_keeps_its_islands(loud, world):
+    options = ExportOptions(quantize=OPTIONS.quantize, lowerings=("trt8", "trt10", "fp16"), parity_images=2)
+    report = bundle_from_model(loud, str(world / "loud8.ekb"), calib=str(world / "calib"), options=options)
+    assert all(row.parity["passed"] and row.float32_nodes for row in report.lowerings.values())
+    bundle = open_bundle(world / "loud8.ekb")
+    assert lint_bundle(bundle) == {name: [] for name in bundle.lowerings}
+    assert "stem_node" in bundle.manifest["lowerings"]["trt8"]["hints"]["pin_fp32"]
+    assert bundle.manifest["lowerings"]["trt10"]["hints"]["pin_fp32"] == {}
+
+
+def test_without_a_picture_nobody_looked(loud, world):
+    options = ExportOptions(lowerings=("fp32",))
+    report = bundle_from_model(loud, str(world / "unseen.ekb"), options=options)
+    assert report.overflow is None
+    assert open_bundle(world / "unseen.ekb").manifest["overflow"] is None
 
 
 def test_the_manifest_says_what_surrounds_the_network(exported, world):

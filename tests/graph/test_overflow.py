@@ -177,7 +177,9 @@ def test_a_cast_to_float_becomes_one_to_float16():
 def test_a_scan_over_pictures_finds_what_the_ranges_of_a_calibration_say():
     model, _, overflow = network("conv")
     found = scan_overflow(model, [(str(i), x) for i, x in enumerate(small.inputs(model))])
-    assert found == pytest.approx(overflow)
+    assert dict(found.tensors) == pytest.approx(overflow)
+    assert found.images == 3
+    assert found.to_json()["limit"] == LIMIT
 
 
 def test_a_network_that_is_infinite_in_float32_is_refused():
