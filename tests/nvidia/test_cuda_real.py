@@ -1,6 +1,7 @@
 """The real CUDA bindings through their doors, on a driver whose GPU is host memory: names, arguments, what is left.
 
-Each skips where its binding is not installed. The driver is `host_driver.c`: no GPU is needed, nor shown to work.
+The bindings of this Python, and those in `.cache/nvidia/cuda11` to `cuda13` and `.cache/nvidia/pycuda` where they are;
+each skips where it is not. The driver is `host_driver.c`: no GPU is needed, nor shown to work.
 """
 
 import json
@@ -8,13 +9,32 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+CACHE = os.path.join(os.path.dirname(os.path.dirname(HERE)), ".cache", "nvidia")
 DOORS = {"cuda": "edgekit.nvidia.cuda_python", "pycuda": "edgekit.nvidia.cuda_pycuda"}
+PLACES = (
+    ("cuda", ""),
+    ("pycuda", ""),
+    ("cuda", "cuda11"),
+    ("cuda", "cuda12"),
+    ("cuda", "cuda13"),
+    ("pycuda", "pycuda"),
+)
 NOTHING_LEFT = "memory 0 pinned 0 streams 0 events 0 graphs 0 executables 0"
+
+
+def python_with(binding, folder):
+    """The interpreter of an environment that has the binding; skips the test where there is none."""
+    python = os.path.join(CACHE, folder, "bin", "python") if folder else sys.executable
+    if not os.path.exists(python):
+        pytest.skip("{} is not there".format(os.path.dirname(os.path.dirname(python))))
+    look = "import sys, importlib.util; sys.exit(importlib.util.find_spec('{}') is None)".format(binding)
+    if subprocess.call([python, "-c", look]):
+        pytest.skip("{} is not installed in {}".format(binding, folder or "this Python"))
+    return python
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +48,16 @@ def driver(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=sorted(DOORS))
+@pytest.fixture(params=PLACES, ids=lambda place: place[1] or place[0] + " here")
 def drive(request, driver):
     """`drive(**environment)` runs `drive_door.py` with the binding; (what it printed, what the driver had left)."""
-    if find_spec(request.param) is None:
-        pytest.skip("{} is not installed".format(request.param))
+    binding, folder = request.param
+    python = python_with(binding, folder)
 
     def run(**environment):
         environment.update(LD_LIBRARY_PATH=driver, HOST_CUDA_REPORT="1")
         done = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, "drive_door.py"), DOORS[request.param]],
+            [python, os.path.join(HERE, "drive_door.py"), DOORS[binding]],
             env=dict(os.environ, **environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -46,7 +66,7 @@ def drive(request, driver):
         assert done.returncode == 0, errors
         return json.loads(out.splitlines()[-1]), errors.splitlines()[-1]
 
-    run.binding = request.param
+    run.binding = binding
     return run
 
 
