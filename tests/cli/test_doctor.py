@@ -1,11 +1,9 @@
 import io
 from importlib import import_module
 
-import pytest
 from rich.console import Console
 
 from edgekit.runtime import doctor
-from edgekit.runtime.failures import FAILURES, explain
 from tests import sysfs
 
 LOG = """[I] Building engine
@@ -70,14 +68,6 @@ def test_what_a_board_does_not_show_is_said(tmp_path, monkeypatch):
     assert "nvpmodel says nothing; no clock of the GPU is shown" in console.file.getvalue()
 
 
-def test_explain_names_each_failure_once(tmp_path):
-    log = tmp_path / "build.log"
-    log.write_text(LOG)
-    found = explain(str(log))
-    assert [item.line for item in found] == [2, 4]
-    assert "workspace" in found[0].failure.cure and "memory" in found[1].failure.cause
-
-
 def test_explain_on_the_command_line(edgekit, tmp_path):
     log = tmp_path / "build.log"
     log.write_text(LOG)
@@ -91,8 +81,3 @@ def test_a_missing_log_is_a_users_mistake(edgekit, tmp_path):
     done = edgekit("doctor", "--explain", tmp_path / "absent.log")
     assert done.status == 2
     assert done.err.startswith("error: cannot read the log") and done.err.count("\n") == 1
-
-
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.signs[0])
-def test_signs_are_lower_case_so_that_they_can_match(failure):
-    assert all(sign == sign.lower() for sign in failure.signs)

@@ -327,6 +327,29 @@ SAMPLES = [
         "[ WARN:0] global cap_gstreamer.cpp (1100) open OpenCV | GStreamer warning: unable to start pipeline",
         "could not start",
     ),
+    # engines, programs and cameras once more
+    (
+        "[W] TensorRT encountered issues when converting weights between types and that could affect accuracy.",
+        "do not fit FP16",
+    ),
+    (
+        "IExecutionContext::setInputShape: Error Code 3: Static dimension mismatch while setting input shape.",
+        "another size",
+    ),
+    ("AttributeError: 'NoneType' object has no attribute 'create_execution_context'", "could not be read"),
+    ("[E] 4: [runtime.cpp::65] Error Code 4: Internal Error (Engine deserialization failed.)", "could not be read"),
+    ("[E] 1: [convolutionRunner.cpp::execute::391] Error Code 1: Cask (Cask convolution execution)", "a kernel"),
+    ("[E] [TRT] DLA Error in submit: 7 (Failure to submit program to DLA engine.)", "DLA's own compiler"),
+    (
+        "[W] Layer 'Constant_1' (CONSTANT): Unsupported on DLA. Switching this layer's device type to GPU.",
+        "DLA cannot run",
+    ),
+    ("[W] /model.24/Pow: DLA cores do not support POWER ElementWise operation.", "DLA cannot run"),
+    ("bash: trtexec: command not found", "not on the path"),
+    ("AttributeError: module 'tensorrt' has no attribute 'Logger'", "goes by the name tensorrt"),
+    ("[rtsp @ 0x5583] method DESCRIBE failed: 401 Unauthorized", "network camera"),
+    ("gstrtspsrc.c(6610): Could not receive message. (Timeout while waiting for server response)", "network camera"),
+    ("soctherm_oc: OC ALARM 0x00000001", "more current"),
     # boards
     ("NvRmMemInitNvmap failed with Permission denied", "device files"),
     ("NVPM WARN: Reboot required for changing to this power mode: 1", "with the next boot"),
@@ -359,6 +382,9 @@ HARMLESS = [
     "[I] DLA cores: 2",
     "NVPM WARN: Golden image context is already created",
     "ARGUS: daemon is running",
+    "docker run -v /tmp/argus_socket:/tmp/argus_socket edgekit:jp6",
+    "HEAD /simple/edgekit 404 Not Found",
+    "[V] [TRT] Skipping tactic 0x0000000000000000 due to exception Assertion dim >= 0 failed.",
     "",
 ]
 

@@ -70,6 +70,16 @@ _LIBRARIES = (
         "make the environment with the system's Python and --system-site-packages; edgekit doctor says what is missing",
     ),
     Failure(
+        (r"module 'tensorrt' has no attribute '(logger|builder|runtime|__version__)'",),
+        "a folder, or a package without its bindings, goes by the name tensorrt",
+        'python -c "import tensorrt; print(tensorrt.__path__)" names it: rename or uninstall it',
+    ),
+    Failure(
+        (r"trtexec: (command )?not found", r"no such file or directory: '?trtexec"),
+        "trtexec is not on the path; pip's TensorRT does not bring it",
+        "on a Jetson it is /usr/src/tensorrt/bin/trtexec",
+    ),
+    Failure(
         (
             r"fatal error: (cuda|curand|cudnn|nvinfer)\w*\.h",
             r"nvcc: (command )?not found",
@@ -142,7 +152,7 @@ _MEMORY = (
 
 _CAMERAS = (
     Failure(
-        (r"connecting to nvargus-daemon failed", r"argus_socket"),
+        (r"connecting to nvargus-daemon failed", r"argus_socket\W.*(fail|refused|no such)"),
         "the camera service of the host cannot be reached, as in a container without its socket",
         "start the container with -v /tmp/argus_socket:/tmp/argus_socket; on the host: sudo systemctl restart "
         "nvargus-daemon",
@@ -201,6 +211,15 @@ _CAMERAS = (
         "program",
     ),
     Failure(
+        (
+            r"could not receive message\. \(timeout",
+            r"method (options|describe|setup|play) failed: 4\d\d",
+            r"(unauthorized|not found) \(40[14]\)",
+        ),
+        "the network camera does not answer, or not at this address with this user and password",
+        "try the address with ffplay or gst-play-1.0; protocols=tcp where a firewall drops UDP",
+    ),
+    Failure(
         (r"unable to start pipeline", r"pipeline have not been created", r"could not create pipeline"),
         "GStreamer could not start what was asked of it; its own reason stands above or is not shown",
         "run the same pipeline with gst-launch-1.0 -v; GST_DEBUG=3 shows the reason",
@@ -230,7 +249,7 @@ _BOARDS = (
         "the GPU is used",
     ),
     Failure(
-        (r"throttled due to over-current", r"over-current", r"soctherm: oc alarm"),
+        (r"throttled due to over-current", r"over-current", r"soctherm\w*: oc alarm"),
         "the board drew more current than its supply or power mode allows, and was slowed down",
         "choose a lower power mode (nvpmodel -m), check supply and cable",
     ),

@@ -72,6 +72,11 @@ _GRAPHS = (
         "run edgekit check: if the golden boxes are found, all is well",
     ),
     Failure(
+        (r"issues when converting weights between types",),
+        "some weights do not fit FP16; the lines after this one name them",
+        "run edgekit check: if the golden boxes are found, all is well; else keep these layers in FP32",
+    ),
+    Failure(
         (r"layernorm .*fp16 may cause overflow", r"layernorm nodes in fp16"),
         "normalisation of transformers computed in FP16 can overflow",
         "run edgekit check; where boxes are missing, keep these layers in FP32",
@@ -134,12 +139,19 @@ _ENGINES = (
         "allow it (--allowGPUFallback; edgekit always does), or run the whole network on the GPU",
     ),
     Failure(
-        (r"not supported on dla\b", r"cannot run on dla"),
+        (r"(un|not )supported (on|for) dla\b", r"cannot run on dla", r"dla cores do not support"),
         "the DLA cannot run that layer; the GPU does, and each change between the two costs time",
         "compare with the GPU alone (edgekit bench); it is often faster for small networks",
     ),
     Failure(
-        (r"error code 1: dla\b", r"nvmedia_dla", r"nvdlautils", r"forcetousenvmio", r"dla node compilation"),
+        (
+            r"error code 1: dla\b",
+            r"dla error in \w+",
+            r"nvmedia_dla",
+            r"nvdlautils",
+            r"forcetousenvmio",
+            r"dla node compilation",
+        ),
         "the DLA's own compiler or driver gave up",
         "run on the GPU, or keep the part that the DLA compiles small (it takes static shapes, batch up to 4096)",
     ),
@@ -172,6 +184,21 @@ _ENGINES = (
         (r"no optimization profile has been defined", r"missing dimensions in profile", r"dynamic input is missing"),
         "the graph has an input of unknown size",
         "export with a fixed size and batch 1, as edgekit export does",
+    ),
+    Failure(
+        (r"static dimension mismatch", r"does not satisfy any optimization profiles"),
+        "the program feeds another size than the engine was built for",
+        "run with the size of the bundle (edgekit inspect), or export with the size that is wanted",
+    ),
+    Failure(
+        (r"'nonetype' object has no attribute 'create_execution_context'", r"engine deserialization failed"),
+        "the engine could not be read; a line of TensorRT before this one says why",
+        "build it again here from the bundle: edgekit build x.ekb",
+    ),
+    Failure(
+        (r"error code 1: cask\b", r"cask error in"),
+        "a kernel of the engine failed when it ran: memory, or an engine from another device",
+        "build it again here, and look at what memory is free (edgekit doctor)",
     ),
     Failure(
         (r"error code \d+: myelin", r"\bmyelin\w*( error|.*assertion)"),
