@@ -164,7 +164,7 @@ def open_detector(
     place = parse_device(device)
     if place.kind == "tensorrt":
         options = BuildOptions(lowering=lowering, dla_core=place.dla_core, cache_dir=cache_dir)
-        return detector_of_engine(opened, engine_to_fly(opened, options, place.index), profile=profile)
+        return detector_of_engine(opened, engine_to_fly(opened, options, place.index), profile, place.index)
     name = lowering or _ort_lowering(opened, place)
     session = open_session(
         opened.materialise(name, cache_dir),
@@ -176,18 +176,19 @@ def open_detector(
     return _detector(opened, session, name)
 
 
-def detector_of_engine(bundle: Bundle, engine: Engine, profile: bool = False) -> Detector:
+def detector_of_engine(bundle: Bundle, engine: Engine, profile: bool = False, gpu: int = 0) -> Detector:
     """A bundle with one of its engines.
 
     Args:
         bundle: opened.
         engine: built from it.
         profile: record the time of every layer, see `Session.layer_times`.
+        gpu: which GPU.
 
     Raises:
         BackendError: the engine does not fit this machine, or cannot be loaded.
     """
-    return _detector(bundle, open_session(engine.path, profile=profile), engine.key.lowering)
+    return _detector(bundle, open_session(engine.path, profile=profile, gpu=gpu), engine.key.lowering)
 
 
 def _ort_lowering(bundle: Bundle, place: Device) -> str:

@@ -1,6 +1,7 @@
 """Engines as sessions, on the fake TensorRT of each version and a fake GPU."""
 
 import gc
+import os
 import threading
 from dataclasses import replace
 
@@ -8,16 +9,19 @@ import numpy as np
 import pytest
 
 from edgekit.builders.here import Target
+from edgekit.engine import read_engine
 from edgekit.errors import BackendError
 from edgekit.process import DecodeSpec, Preprocess
+from edgekit.runtime import detector as detector_module
 from edgekit.runtime.backends import trt as backend
-from edgekit.runtime.detector import Detector
+from edgekit.runtime.detector import Detector, open_detector
 from edgekit.runtime.session import SessionOptions, open_session
 from edgekit.tensors import TensorSpec
-from tests.nvidia.built import key_for, use_gpu, write_built
+from tests.nvidia.built import GRAPH, key_for, use_gpu, write_built
 from tests.nvidia.fake_cuda import FakeCuda
 from tests.nvidia.fake_gpu import FakeGpu
 
+TINY = os.path.join(os.path.dirname(GRAPH), "tiny.ekb")
 FREE = {"device": 0, "pinned": 0, "streams": 0, "events": 0, "graphs": 0}
 
 
@@ -311,6 +315,16 @@ def test_the_gpu_that_was_asked_for(jetson, monkeypatch):
     monkeypatch.setattr(backend, "open_cuda", lambda index: opened.append(index) or jetson.open_cuda(index))
     jetson.session(gpu=1).close()
     assert opened == [1]
+
+
+def test_a_detector_opens_the_gpu_that_its_device_names(jetson, monkeypatch):
+    opened, asked = [], []
+    monkeypatch.setattr(backend, "open_cuda", lambda index: opened.append(index) or jetson.open_cuda(index))
+    monkeypatch.setattr(backend, "target_here", lambda device: Target(device, None, "", True))
+    built = read_engine(jetson.path)
+    monkeypatch.setattr(detector_module, "engine_to_fly", lambda bundle, options, index: asked.append(index) or built)
+    open_detector(TINY, device="gpu:1").close()
+    assert (asked, opened) == ([1], [1])
 
 
 def test_an_engine_without_its_record(jetson, tmp_path):
