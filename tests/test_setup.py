@@ -1,0 +1,76 @@
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FILES = (
+    "setup.py",
+    "MANIFEST.in",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "edgekit/__init__.py",
+    "edgekit/profiles.py",
+)
+PROFILES = sorted(name for name in os.listdir(os.path.join(ROOT, "engines", "profiles")) if name.endswith(".toml"))
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    """A function that builds a distribution of a small copy of the checkout, and gives its path."""
+    setuptools = pytest.importorskip("setuptools", reason="the wheel is built by setuptools")
+    if int(setuptools.__version__.split(".")[0]) < 77:
+        pytest.skip("setuptools {} cannot read our pyproject.toml, it takes 77".format(setuptools.__version__))
+
+    def run(kind, source=None):
+        folder = tmp_path_factory.mktemp(kind)
+        if source is None:
+            source = str(folder / "checkout")
+            shutil.copytree(os.path.join(ROOT, "engines", "profiles"), os.path.join(source, "engines", "profiles"))
+            os.mkdir(os.path.join(source, "edgekit"))
+            for name in FILES:
+                shutil.copy(os.path.join(ROOT, name), os.path.join(source, name))
+        code = "import setuptools.build_meta as b; b.build_{}({!r})".format(kind, str(folder))
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+        assert done.returncode == 0, done.stdout.decode(errors="replace")
+        built = [name for name in os.listdir(str(folder)) if name.endswith((".whl", ".tar.gz"))]
+        assert len(built) == 1
+        return str(folder / built[0])
+
+    return run
+
+
+def _carried(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        return sorted(name for name in archive.namelist() if name.startswith("edgekit/_profiles/"))
+
+
+def test_the_wheel_carries_every_profile(build):
+    assert PROFILES
+    assert _carried(build("wheel")) == ["edgekit/_profiles/" + name for name in PROFILES]
+
+
+def test_so_does_the_wheel_of_the_source_archive(build, tmp_path):
+    with tarfile.open(build("sdist")) as archive:
+        archive.extractall(str(tmp_path), filter="data")
+    (unpacked,) = os.listdir(str(tmp_path))
+    assert len(_carried(build("wheel", str(tmp_path / unpacked)))) == len(PROFILES)
+
+
+def test_an_editable_installation_reads_them_where_they_are(build):
+    assert _carried(build("editable")) == []
+
+
+def test_a_checkout_without_them_builds_nothing(build, tmp_path):
+    os.mkdir(str(tmp_path / "edgekit"))
+    for name in FILES:
+        shutil.copy(os.path.join(ROOT, name), str(tmp_path / name))
+    with pytest.raises(AssertionError, match="holds no profiles; build from a whole checkout"):
+        build("wheel", str(tmp_path))
