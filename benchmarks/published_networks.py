@@ -60,7 +60,14 @@ class Sketch:
         return name
 
     def conv(
-        self, x: str, out: int, kernel: int = 1, stride: int = 1, act: bool = True, depthwise: bool = False
+        self,
+        x: str,
+        out: int,
+        kernel: int = 1,
+        stride: int = 1,
+        act: bool = True,
+        depthwise: bool = False,
+        padded: bool = True,
     ) -> str:
         inner = 1 if depthwise else self.channels[x]
         weight = self.constant(np.zeros((out, inner, kernel, kernel), np.float32))
@@ -69,10 +76,10 @@ class Sketch:
             "Conv",
             [x, weight, bias],
             out,
-            -(-self.size[x] // stride),
+            -(-self.size[x] // stride) if padded else (self.size[x] - kernel) // stride + 1,
             kernel_shape=[kernel, kernel],
             strides=[stride, stride],
-            pads=[kernel // 2] * 4,
+            pads=[kernel // 2 if padded else 0] * 4,
             group=self.channels[x] if depthwise else 1,
         )
         return self.act(y) if act else y
@@ -148,9 +155,7 @@ def mobilenet_v2(size: int) -> bytes:
 
 def squeezenet_1_1(size: int) -> bytes:
     net = Sketch(size, "relu")
-    stem = net.part(net.part("images", 0, size - 1, 2), 0, size - 1, 3)  # its first convolution has no padding
-    net.channels[stem], net.size[stem] = 3, size - 1
-    x = net.pool(net.conv(stem, 64, 3, 2), 3, 2, padded=False)
+    x = net.pool(net.conv("images", 64, 3, 2, padded=False), 3, 2, padded=False)
     for index, (squeeze, expand) in enumerate(((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192))):
         x = net.pool(x, 3, 2, padded=False) if index in (2, 4) else x
         y = net.conv(x, squeeze)
