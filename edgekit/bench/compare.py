@@ -108,9 +108,15 @@ def against(new: Dict[str, Any], old: Dict[str, Any]) -> Dict[str, Any]:
         the old over the new, null where one of them is not known.
 
     Raises:
-        ConfigError: they cannot be compared, see `check_comparable`.
+        ConfigError: they cannot be compared, see `check_comparable`; the old one was saved without its samples.
     """
     check_comparable(new, old)
+    if "samples" not in old:
+        raise ConfigError(
+            "the earlier result of {} has no samples, as --json prints it; save one with -o FILE".format(
+                old["artifact"]["file"]
+            )
+        )
     ours, theirs = new["samples"]["stages"], old["samples"]["stages"]
     ratios = {
         stage: ratio_of_separate_medians(theirs[stage], ours[stage])
@@ -127,6 +133,20 @@ def against(new: Dict[str, Any], old: Dict[str, Any]) -> Dict[str, Any]:
         "j_per_frame": None if None in joules or not joules[1] else round(joules[0] / joules[1], 4),
         "warnings": comparability_warnings(new, old),
     }
+
+
+def check_same_bundle(sha256: str, old: Dict[str, Any]) -> None:
+    """Refuse before anything is measured what `against` would refuse for its bundle afterwards.
+
+    Raises:
+        ConfigError: `old` is a result of another bundle.
+    """
+    if old["artifact"]["sha256"] != sha256:
+        raise ConfigError(
+            "the earlier result is of another bundle ({} {}…, this one is {}…); to compare two bundles use --vs".format(
+                old["artifact"]["file"], old["artifact"]["sha256"][:12], sha256[:12]
+            )
+        )
 
 
 def comparability_warnings(first: Dict[str, Any], second: Dict[str, Any]) -> List[str]:

@@ -13,6 +13,9 @@ def bench(
         None, "--source", metavar="SOURCE", help="Frames, as for run; default: a rendered 1280x720 flight."
     ),
     vs: Optional[str] = typer.Option(None, "--vs", metavar="OTHER", help="Another bundle, in turns on each frame."),
+    against: Optional[str] = typer.Option(
+        None, "--against", metavar="OLD.json", help="Compare with an earlier result (-o) of the same bundle."
+    ),
     frames: int = typer.Option(300, "--frames", metavar="N", min=1, help="Frames that count."),
     seconds: Optional[float] = typer.Option(
         None, "--seconds", metavar="S", min=0.1, help="Stop after this time, if it is sooner."
@@ -31,9 +34,6 @@ def bench(
     export_profile: Optional[str] = typer.Option(None, "--export-profile", metavar="FILE", help="As trtexec's."),
     export_layer_info: Optional[str] = typer.Option(
         None, "--export-layer-info", metavar="FILE", help="What TensorRT made of each layer, as JSON."
-    ),
-    against: Optional[str] = typer.Option(
-        None, "--against", metavar="OLD.json", help="Compare with an earlier result (-o) of the same bundle."
     ),
     lock_clocks: bool = typer.Option(
         False, "--lock-clocks", help="Hold the clocks at the power mode's highest meanwhile; needs root."
@@ -59,7 +59,7 @@ def bench(
     as_json: bool = options.JSON,
 ) -> None:
     """Latency of each stage, power, clocks, heat, memory, layers; two bundles against each other."""
-    from edgekit.bench import DEFAULT_SOURCE, BenchConfig, read_result
+    from edgekit.bench import DEFAULT_SOURCE, BenchConfig
     from edgekit.bench import against as compare
     from edgekit.bench import bench as measure
     from edgekit.cli import screen
@@ -71,7 +71,7 @@ def bench(
         show_predictions(bundle, predict, mode, fit, as_json)
         return
     _check_options(mode, fit, vs, against, max_joules)
-    old = None if against is None else read_result(against)
+    old = None if against is None else _earlier(against, bundle)
     config = BenchConfig(
         source=source or DEFAULT_SOURCE,
         frames=frames,
@@ -125,6 +125,16 @@ def _check_options(
         raise ConfigError("--vs measures the other bundle now, --against compares with an earlier result; take one")
     if vs is not None and max_joules is not None:
         raise ConfigError("--max-joules: two bundles in turns share the board's power; measure one of them alone")
+
+
+def _earlier(path: str, bundle: str) -> Dict[str, Any]:
+    """The saved result, which must be of this bundle."""
+    from edgekit.bench import check_same_bundle, read_result
+    from edgekit.bundle import open_bundle
+
+    old = read_result(path)
+    check_same_bundle(open_bundle(bundle, verify=False).sha256, old)
+    return old
 
 
 def _write(result: Any, files: Dict[str, Optional[str]]) -> List[str]:

@@ -6,6 +6,7 @@ import pytest
 from edgekit.bench.compare import (
     against,
     check_comparable,
+    check_same_bundle,
     comparability_warnings,
     ratio_of_medians,
     ratio_of_separate_medians,
@@ -191,3 +192,16 @@ def test_a_run_of_something_else_is_refused():
     other["artifact"] = dict(other["artifact"], sha256="cd")
     with pytest.raises(ConfigError, match="differ in artifact.sha256"):
         against(with_samples(FULL, 10.0, 9, 0.5), other)
+
+
+def test_a_result_without_its_samples_is_refused():
+    old = with_samples(FULL, 10.0, 9, 0.5)
+    del old["samples"]
+    with pytest.raises(ConfigError, match="x.ekb has no samples.*save one with -o"):
+        against(with_samples(FULL, 10.0, 9, 0.5), old)
+
+
+def test_another_bundle_is_refused_before_the_run():
+    check_same_bundle("ab", FULL)
+    with pytest.raises(ConfigError, match="another bundle .x.ekb ab…, this one is cd….*--vs"):
+        check_same_bundle("cd", FULL)
