@@ -11,6 +11,7 @@ from tests.nvidia.fake_gpu import FakeGpu
 from tests.nvidia.fake_tensorrt import VERSIONS, FakeSegfaultError, make_tensorrt
 from tests.nvidia.fake_tensorrt.build import reads_pair
 from tests.nvidia.fake_tensorrt.onnx_reader import read_onnx
+from tests.nvidia.fake_tensorrt.parser import IMPORTERS, opset_limit
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TINY = os.path.join(ROOT, "tests", "golden", "tiny_yolox.onnx")
@@ -127,6 +128,32 @@ def test_reader_agrees_with_the_onnx_package(lowering):
         assert np.array_equal(mine.initializers[tensor.name].values, onnx.numpy_helper.to_array(tensor))
     dims = [dim.dim_value for dim in theirs.input[0].type.tensor_type.shape.dim]
     assert list(mine.inputs[0].shape) == dims
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_operators_are_those_that_the_linter_expects(version):
+    limits = pytest.importorskip("edgekit.graph.limits")
+    built = tiny(version)
+    release = tuple(map(int, version.split(".")[:2]))
+    for operator in IMPORTERS:
+        there = operator not in limits.NEVER and limits.FIRST.get(operator, limits.OLDEST) <= release
+        assert built.parser.supports_operator(operator) == there, operator
+    for operator in limits.NEVER:
+        assert not built.parser.supports_operator(operator)
+    assert opset_limit(built.trt.fake.numbers) == limits.opset_range(release)[1]
+
+
+def test_unknown_operators_are_named_as_each_version_does(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(TINY)
+    model.graph.node[0].op_type = "Det"
+    model.graph.node[0].name = "odd"
+    onnx.save(model, str(tmp_path / "odd.onnx"))
+    for version, text in (("8.5.2.2", "No importer registered for op: Det"), ("10.3.0", "Plugin not found")):
+        built = Build(make_tensorrt(version), str(tmp_path / "odd.onnx"))
+        assert not built.parsed
+        assert text in built.parser.get_error(0).desc()
+        assert built.parser.get_error(0).node() == 0
 
 
 @pytest.mark.parametrize("version", BOUND)

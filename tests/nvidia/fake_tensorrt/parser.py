@@ -39,8 +39,19 @@ IMPORTERS["Cast"] = "CAST"
 # ONNX element type -> DataType
 _TYPES = {1: "FLOAT", 2: "UINT8", 3: "INT8", 6: "INT32", 7: "INT64", 9: "BOOL", 10: "HALF", 11: "FLOAT", 16: "BF16"}
 
-# highest opset that the importer of a version reads
-_OPSETS = (((8, 2), 13), ((8, 5), 17), ((8, 6), 17), ((10, 0), 20), ((10, 14), 24))
+# Highest opset that a version documents. NVIDIA's importer reads beyond it by older definitions, with what result is
+# nobody's promise: the fake refuses, so that nothing of ours gets there.
+_OPSETS = (((8, 0), 13), ((8, 4), 17), ((10, 0), 20), ((10, 15), 24))
+
+# operators of the above that came after 8.2 -> with which version (onnx-tensorrt, docs/operators.md of each branch)
+_SINCE = {
+    "Xor": (8, 4),
+    "HardSwish": (8, 5),
+    "Mod": (8, 5),
+    "Reciprocal": (8, 5),
+    "LayerNormalization": (8, 6),
+    "Mish": (10, 0),
+}
 
 
 def opset_limit(numbers: Any) -> int:
@@ -127,7 +138,8 @@ class OnnxParser(Strict):
         self._errors = []
 
     def supports_operator(self, op_name: str) -> bool:
-        return op_name in IMPORTERS or op_name == "Constant"
+        known = op_name in IMPORTERS or op_name == "Constant"
+        return known and self._trt.fake.numbers >= _SINCE.get(op_name, (0, 0))
 
     def supports_model_v2(self, model: bytes, path: Optional[str] = None) -> bool:
         return all(self.supports_operator(node.op) for node in read_onnx(bytes(model)).nodes)
@@ -164,7 +176,7 @@ class OnnxParser(Strict):
         if model.opset > limit:
             text = "Assertion failed: opset {} is above {}, the highest that this version of TensorRT's parser reads"
             return self._fail(text.format(model.opset, limit), -1, "UNSUPPORTED_GRAPH")
-        return _Import(self._trt, self._network, model).run(self._fail)
+        return _Import(self._trt, self._network, model).run(self._fail, self.supports_operator)
 
     def _fail(self, text: str, node: int, code: str, name: str = "", op: str = "") -> bool:
         error = self._trt.ParserError(text, node, code, name, op)
@@ -181,7 +193,7 @@ class _Import:
         self.constants: Dict[str, Tensor] = dict(model.initializers)
         self.tensors: Dict[str, Any] = {}
 
-    def run(self, fail: Any) -> bool:
+    def run(self, fail: Any, supported: Any) -> bool:
         try:
             for value in self.model.inputs:
                 self.tensors[value.name] = self.network.add_input(value.name, self.dtype(value.dtype), value.shape)
@@ -189,6 +201,8 @@ class _Import:
             return bool(fail(refused.text, -1, refused.code))
         for index, node in enumerate(self.model.nodes):
             try:
+                if not supported(node.op):
+                    raise _RefusedError(self.no_importer(node))
                 self.add(node)
             except _RefusedError as refused:
                 return bool(fail(refused.text, index, refused.code, node.name, node.op))
@@ -209,9 +223,7 @@ class _Import:
             value = node.attributes["value"]
             self.constants[node.outputs[0]] = value._replace(name=node.outputs[0])
             return
-        kind = IMPORTERS.get(node.op)
-        if kind is None:
-            raise _RefusedError(self.no_importer(node))
+        kind = IMPORTERS[node.op]
         for name in node.inputs:
             if name in self.constants and self.constants[name].values is None and self.constants[name].dtype in _TYPES:
                 raise _RefusedError("Failed to open the external weights of {}".format(name), "INVALID_GRAPH")
