@@ -5,12 +5,18 @@
 importer (onnx-tensorrt, branches 8.2 to 8.6).
 """
 
+import os
+
+import onnx
 import onnx_ir as ir
 import pytest
 
 from edgekit.graph.findings import SEVERITIES
 from edgekit.graph.lint import lint
+from edgekit.graph.lower import lower
+from tests.graph.test_overflow import network
 from tests.nvidia.importer_graphs import GRAPHS
+from tests.nvidia.rtx import rtx_build, rtx_python
 
 # Graph -> (what TensorRT-RTX did with it, what the linter fears of it at most for trt10, speed of float32 aside).
 EXPECTED = {
@@ -90,6 +96,25 @@ ONLY_8 = {
 }
 
 
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What the installed TensorRT-RTX does with each graph, in the words of `EXPECTED`."""
+    rtx_python()
+    folder = tmp_path_factory.mktemp("graphs")
+    paths = [str(folder / f"{index}.onnx") for index in range(len(GRAPHS))]
+    for path, make in zip(paths, GRAPHS.values(), strict=True):
+        onnx.save(make(), path)
+    return dict(zip(GRAPHS, map(_verdict, rtx_build(paths)), strict=True))
+
+
+def _verdict(told):
+    if told.get("crashed"):
+        return "crashed"
+    if not told["parsed"]:
+        return "refused"
+    return "built" if told["built"] else "not built"
+
+
 def findings(name, target):
     return lint(ir.from_proto(GRAPHS[name]()), target)
 
@@ -99,6 +124,23 @@ def test_every_graph_has_a_verdict_and_some_of_each_kind():
     refused = [name for name, (verdict, _) in EXPECTED.items() if verdict != "built"]
     assert len(refused) >= 8
     assert len(EXPECTED) - len(refused) >= 8
+
+
+@pytest.mark.parametrize("name", list(EXPECTED))
+def test_rtx_does_what_is_recorded(told, name):
+    assert told[name] == EXPECTED[name][0]
+
+
+@pytest.mark.parametrize("kind", ["constant", "conv", "shared"])
+def test_rtx_builds_float32_islands(kind, tmp_path):
+    rtx_python()
+    model, plan, overflow = network(kind)
+    paths = [str(tmp_path / f"{name}.onnx") for name in ("fp16", "trt8", "trt10")]
+    for path in paths:
+        lowered = lower(os.path.basename(path)[:-5], model, plan, overflow)
+        assert lowered.float32_nodes
+        onnx.save(ir.to_proto(lowered.model), path)
+    assert [(one["built"], one["errors"]) for one in rtx_build(paths)] == [(True, [])] * 3
 
 
 @pytest.mark.parametrize("name", list(EXPECTED))
