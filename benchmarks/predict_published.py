@@ -15,7 +15,8 @@ from pathlib import Path
 
 from published_networks import graph_of
 
-from edgekit.bench.predict import NetworkCost, launch_scale, predict
+from edgekit.bench.cost import NetworkCost
+from edgekit.bench.predict import launch_scale, predict
 from edgekit.bench.predict_fit import Measurement, coefficients, left_out
 from edgekit.config import read_toml
 from edgekit.files import atomic_write

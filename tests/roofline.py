@@ -1,6 +1,6 @@
 """Devices with round numbers and kernels of one shape, for the tests of predictions."""
 
-from edgekit.bench.predict import LayerCost, NetworkCost
+from edgekit.bench.cost import LayerCost, NetworkCost
 from edgekit.profiles import Chip, Dla, Fit, Memory, PowerMode, Profile, Sensors
 
 

@@ -17,11 +17,11 @@ docs/predict.md says what was compared with what, and how far off it was.
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
+from edgekit.bench.cost import LayerCost, NetworkCost
 from edgekit.errors import ConfigError
 from edgekit.profiles import Fit, PowerMode, Profile
 
 KIND = "prediction"
-BYTES = {"int8": 1, "fp16": 2, "fp32": 4}
 
 # Channels of one operand that a tensor core instruction takes: 32 bytes (mma.m16n8k16 FP16, mma.m16n8k32 INT8).
 _LANES = {"int8": 32, "fp16": 16, "fp32": 8}
@@ -32,77 +32,6 @@ _TENSOR_CORES_SM = 70
 _TF32_SM = 80
 # Published TensorRT engines of YOLO11 n and s, FP16 and INT8, less their weights: 16 to 24 kB a kernel.
 _ENGINE_BYTES_PER_KERNEL = 25000
-
-
-@dataclass(frozen=True)
-class LayerCost:
-    """What a kernel, or a few that always go together, have to do for one image.
-
-    Attributes:
-        name: of the graph's node that does the work.
-        op: the fused operators, such as "Conv+Relu".
-        macs: multiply-accumulates.
-        weight_bytes, input_bytes, output_bytes: moved, at the precision they are stored in.
-        precision: of the arithmetic: "int8", "fp16" or "fp32".
-        kernels: launches.
-        in_channels, out_channels: a group; 0 where nothing is multiplied.
-        groups: of a convolution; as many as input channels is depthwise.
-        positions: output pixels.
-    """
-
-    name: str
-    op: str
-    macs: int
-    weight_bytes: int
-    input_bytes: int
-    output_bytes: int
-    precision: str
-    kernels: int = 1
-    in_channels: int = 0
-    out_channels: int = 0
-    groups: int = 1
-    positions: int = 0
-
-    @property
-    def depthwise(self) -> bool:
-        """Whether each group has one input channel, so that tensor cores are of no use."""
-        return self.groups > 1 and self.in_channels == 1
-
-
-@dataclass(frozen=True)
-class NetworkCost:
-    """A network's kernels in the order in which they run.
-
-    Attributes:
-        name: of the network.
-        lowering: the graph that was counted.
-        layers: its kernels.
-        activation_bytes: most that is alive at once.
-        border_bytes: inputs and outputs, in float32.
-        notes: what had to be assumed about this graph.
-    """
-
-    name: str
-    lowering: str
-    layers: Tuple[LayerCost, ...]
-    activation_bytes: int
-    border_bytes: int
-    notes: Tuple[str, ...] = ()
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of one image."""
-        return sum(layer.macs for layer in self.layers)
-
-    @property
-    def kernels(self) -> int:
-        """Launches of one image."""
-        return sum(layer.kernels for layer in self.layers)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Weights at the precision in which the engine keeps them."""
-        return sum(layer.weight_bytes for layer in self.layers)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from edgekit.bench.predict import LayerCost, NetworkCost, launch_scale, roofline_ms
+from edgekit.bench.cost import LayerCost, NetworkCost
+from edgekit.bench.predict import launch_scale, roofline_ms
 from edgekit.errors import ConfigError, DataError
 from edgekit.profiles import Fit, PowerMode, Profile, profile_of
 

@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
-from edgekit.bench.predict import BYTES, LayerCost, NetworkCost
+from edgekit.bench.cost import BYTES, LayerCost, NetworkCost
 from edgekit.bundle import Bundle
 from edgekit.errors import BundleError, ConfigError
 from edgekit.graph.constants import static_shape

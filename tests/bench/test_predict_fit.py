@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from edgekit.bench.predict import NetworkCost, predict
+from edgekit.bench.cost import NetworkCost
+from edgekit.bench.predict import predict
 from edgekit.bench.predict_fit import LEAST, Measurement, coefficients, fit, left_out, measurements_of
 from edgekit.errors import ConfigError, DataError
 from edgekit.profiles import Fit

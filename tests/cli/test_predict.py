@@ -39,6 +39,15 @@ def test_three_devices_and_their_graphs(capsys):
     assert all(row["fp16_ms"] > 0.8 * row["latency_ms"] for row in rows[1:])
 
 
+def test_the_command(edgekit):
+    done = edgekit("bench", STUDENT, "--predict", "jetson-nano", "--json")
+    assert done.status == 0 and done.err == ""
+    assert done.json["predictions"][0]["device"] == "jetson-nano"
+    wrong = edgekit("bench", STUDENT, "--predict", "jetson-tx9")
+    assert wrong.status == 2 and "there is no device profile 'jetson-tx9'" in wrong.err
+    assert "Traceback" not in wrong.err
+
+
 def test_every_mode(capsys):
     rows = predicted(capsys, "orin-nx", mode="all")["predictions"]
     by_mode = {row["mode"]: row["latency_ms"] for row in rows}
