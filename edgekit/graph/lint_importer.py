@@ -1,6 +1,6 @@
 """Rules of TensorRT's ONNX importer: what it refuses, and what it reads as something else.
 
-Evidence: what TensorRT-RTX 1.7 makes of the graphs of tests/nvidia/importer_graphs.py, and the source of the importer
+Evidence: what TensorRT-RTX 1.7 makes of the graphs of tests/graph/importer_graphs.py, and the source of the importer
 in onnx/onnx-tensorrt, branches 8.2 to 10.15.
 """
 

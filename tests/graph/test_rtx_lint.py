@@ -14,8 +14,8 @@ import pytest
 from edgekit.graph.findings import SEVERITIES
 from edgekit.graph.lint import lint
 from edgekit.graph.lower import lower
+from tests.graph.importer_graphs import GRAPHS
 from tests.graph.test_overflow import network
-from tests.nvidia.importer_graphs import GRAPHS
 from tests.nvidia.rtx import rtx_build, rtx_python
 
 # Graph -> (what TensorRT-RTX did with it, what the linter fears of it at most for trt10, speed of float32 aside).
