@@ -10,10 +10,11 @@ python=.venv/bin/python
 pip="-m pip --disable-pip-version-check --quiet"
 [ -x "$python" ] || { echo "error: there is no .venv; run: make venv"; exit 2; }
 mkdir -p "$cache/wheels"
+tag=$($python -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
 
 while read -r pin; do
     version=${pin##*==}
-    compgen -G "$cache/wheels/tensorrt*bindings-$version-*.whl" >/dev/null ||
+    compgen -G "$cache/wheels/tensorrt*bindings-$version-$tag-*.whl" >/dev/null ||
         $python $pip download --no-deps --only-binary=:all: -d "$cache/wheels" "$pin"
 done <tests/nvidia/bindings.txt
 

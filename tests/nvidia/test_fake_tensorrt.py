@@ -383,6 +383,50 @@ def test_profiler_hears_of_every_layer(version):
     assert heard[1] == ("conv8", pytest.approx(0.2))
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_scratch_memory_can_be_the_callers(version):
+    built = tiny(version)
+    fake = built.trt.fake
+    fake.gpu, fake.compute = FakeGpu(), double_sum
+    engine = built.engine()
+    old = int(version.split(".")[0]) < 11
+    assert hasattr(engine, "create_execution_context_without_device_memory") == old
+    if old:
+        context = engine.create_execution_context_without_device_memory()
+    else:
+        context = engine.create_execution_context(built.trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+    addresses, output = gpu_buffers(["images", "output"], fake.gpu)
+    assert not context.execute_v2([addresses["images"], addresses["output"]])
+    assert "no device memory" in built.log[-1]
+    size = engine.device_memory_size if old else engine.device_memory_size_v2
+    context.device_memory = fake.gpu.allocate(size)
+    assert context.execute_v2([addresses["images"], addresses["output"]])
+    assert (output() == 3072).all()
+
+
+def test_profile_is_reported_when_asked_for():
+    built = tiny()
+    built.trt.fake.gpu, built.trt.fake.compute = FakeGpu(), double_sum
+    heard = []
+
+    class Profiler(built.trt.IProfiler):
+        def __init__(self):
+            built.trt.IProfiler.__init__(self)
+
+        def report_layer_time(self, layer_name, ms):
+            heard.append(layer_name)
+
+    context = built.engine().create_execution_context()
+    assert not context.report_to_profiler()
+    context.profiler = Profiler()
+    context.enqueue_emits_profile = False
+    addresses, _ = gpu_buffers(["images", "output"], built.trt.fake.gpu)
+    context.execute_v2([addresses["images"], addresses["output"]])
+    assert heard == []
+    assert context.report_to_profiler()
+    assert heard[:2] == ["pool8", "conv8"]
+
+
 def test_objects_that_hold_memory_are_counted():
     built = tiny()
     engine = built.engine()
