@@ -100,7 +100,7 @@ class GoldenReport:
 
 def tolerance_of(lowering: str, backend: str) -> Tolerance:
     """What a lowering on a backend may differ by: nothing to speak of on a processor, more in an engine."""
-    if backend.startswith("onnxruntime"):
+    if backend.startswith("onnxruntime") and "Provider" not in backend:
         return SAME_GRAPH
     return ENGINE_FP16 if lowering in ("fp16", "fp32") else ENGINE_INT8
 
