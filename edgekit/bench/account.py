@@ -8,6 +8,7 @@ from edgekit.bench.clocks import clock_points, clock_probes, clock_summary
 from edgekit.bench.memory import FOOTPRINT, FootprintProbe, footprint_summary, memory_points
 from edgekit.bench.power import (
     frame_energy_j,
+    mean_total_w,
     power_channels,
     power_points,
     power_probes,
@@ -70,12 +71,7 @@ class BoardLog:
         slow[FOOTPRINT] = self._footprint
         self.sampler = Sampler(Log(fast), Log(slow), period_s, clock=clock)
         self._started_s = clock()
-        self._idle_s: Optional[Tuple[float, float]] = None
-
-    @property
-    def power_problem(self) -> Optional[str]:
-        """Why the board's power is not known here, or None."""
-        return self._problem
+        self._idle_w: Optional[float] = None
 
     def start(self) -> None:
         """Begin to read."""
@@ -89,9 +85,13 @@ class BoardLog:
     def wait_idle(self, seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
         """Wait that long, so that the power without the bundle is known; not at all where no power is."""
         if self._problem is None and seconds > 0:
-            begin_s = self._clock()
+            begin_s = self.sampler.take()
             sleep(seconds)
-            self._idle_s = (begin_s, self._clock())
+            self._idle_w = mean_total_w(self.sampler.fast, self._channels, (begin_s, self.sampler.take()))
+
+    def begin(self) -> None:
+        """The bundles are open: forget power and clocks until now, of which an engine build may have left very many."""
+        self.sampler.restart()
 
     def account(self, edges_s: Sequence[float], alone: bool = True, on_gpu: bool = False) -> Account:
         """What happened, after `stop`.
@@ -108,7 +108,7 @@ class BoardLog:
             "footprint_mb": memory_points(slow, edges_s),
         }
         if self._problem is None:
-            power = power_summary(fast, self._channels, edges_s, self._idle_s, alone)
+            power = power_summary(fast, self._channels, edges_s, self._idle_w, alone)
             samples["power_w"] = power_points(fast, self._channels, edges_s)
             samples["frame_energy_j"] = frame_energy_j(fast, self._channels, edges_s) if alone else []
         thermal = thermal_summary(slow, edges_s)

@@ -12,6 +12,7 @@ from edgekit.bench.layers import ProfileRows, profile_rows
 from edgekit.bench.locks import LockedClocks, restore_clocks
 from edgekit.bench.measure import Progress, Runner, measure
 from edgekit.bench.memory import MemoryLog, forget_peak, read_memory_mb
+from edgekit.bench.power import check_power
 from edgekit.bench.record import (
     BenchResult,
     Lane,
@@ -113,13 +114,13 @@ def bench(
     method = _method(config)
     restore_clocks(root)
     profile = this_profile(root)
-    board = BoardLog(profile, root, config.sensor_period_s)
-    if config.need_power and board.power_problem is not None:
-        raise ConfigError("the gate on power cannot be checked: {}".format(board.power_problem))
+    if config.need_power:
+        check_power(profile, root)
     config = replace(config, source=playable(config.source, progress))
     with contextlib.ExitStack() as stack:
         if config.lock_clocks:
             method["locked"] = list(stack.enter_context(LockedClocks(profile, root)).locked)
+        board = BoardLog(profile, root, config.sensor_period_s)
         return _measured(bundles, config, progress, method, board, root)
 
 
@@ -142,6 +143,7 @@ def _measured(
         for path in bundles:
             opened.append(_open(path, config))
         memory["loaded"] = read_memory_mb().get("rss", 0.0)
+        board.begin()
         with _first_stream(config, method, alone) as first:
             streams = iter([first])
             span = measure(

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from edgekit.bench.sensors import Log, Probe
+from edgekit.errors import ConfigError
 from edgekit.profiles import Profile, Sensors
 from edgekit.sysfs import find, read_number, read_text
 
@@ -72,6 +73,17 @@ def power_problem(profile: Optional[Profile], channels: Sequence[Channel]) -> Op
     return "{} reads nothing below {} (in a container: mount /sys)".format(wanted, ", ".join(profile.sensors.ina3221))
 
 
+def check_power(profile: Optional[Profile], root: str = "/") -> None:
+    """Refuse a gate on power before anything runs where power is not known.
+
+    Raises:
+        ConfigError: why it is not.
+    """
+    problem = power_problem(profile, [] if profile is None else power_channels(profile.sensors, root))
+    if problem is not None:
+        raise ConfigError("the gate on power cannot be checked: {}".format(problem))
+
+
 def sensor_facts(channels: Sequence[Channel]) -> Dict[str, Any]:
     """What the kernel says of the chip's own averaging: `interface`, and where shown `update_interval_ms`, `samples`.
 
@@ -116,7 +128,7 @@ def energy_j(t_s: np.ndarray, watts: np.ndarray, edges_s: Sequence[float]) -> np
 
 
 def power_summary(
-    log: Log, channels: Sequence[Channel], edges_s: Sequence[float], idle_s: Optional[Sequence[float]], alone: bool
+    log: Log, channels: Sequence[Channel], edges_s: Sequence[float], idle_w: Optional[float], alone: bool
 ) -> Dict[str, Any]:
     """Power and energy of the counted frames, as docs/bench.md specifies them under `power`.
 
@@ -124,7 +136,7 @@ def power_summary(
         log: filled by `power_probes`.
         channels: what it holds; one of them feeds the whole board.
         edges_s: (N + 1,) begin of each counted frame and the end of the last.
-        idle_s: begin and end of the time before the bundle was opened, or None.
+        idle_w: mean of the whole board before the bundle was opened, or None.
         alone: whether one bundle ran; with two in turns the sensor is too slow to say which one took what.
     """
     total = next(channel for channel in channels if channel.part == TOTAL)
@@ -136,7 +148,6 @@ def power_summary(
         return {"missing": "{} was read {} times, which does not cover the run".format(total.label, len(t_s))}
     seconds, frames = edges_s[-1] - edges_s[0], len(edges_s) - 1
     energy = float(per_frame.sum())
-    idle_w = None if idle_s is None else _mean_w(t_s, watts, idle_s)
     value: Dict[str, Any] = {
         "rail": total.label,
         "mean_w": _rounded(energy / seconds if seconds > 0 else None),
@@ -153,6 +164,12 @@ def power_summary(
         "rails": {channel.label: _rail(log, channel, edges_s) for channel in channels},
     }
     return value
+
+
+def mean_total_w(log: Log, channels: Sequence[Channel], span_s: Sequence[float]) -> Optional[float]:
+    """Mean power of the whole board between two times; None where the readings do not cover them."""
+    total = next(channel for channel in channels if channel.part == TOTAL)
+    return _mean_w(*log.series(_PREFIX + total.label), span_s=span_s)
 
 
 def frame_energy_j(log: Log, channels: Sequence[Channel], edges_s: Sequence[float]) -> List[float]:

@@ -66,6 +66,10 @@ class Log:
         self._rows[self._count] = [now_s] + [math.nan if value is None else value for value in values]
         self._count += 1
 
+    def clear(self) -> None:
+        """Forget all readings and keep every one again."""
+        self._count, self._stride, self._skipped = 0, 1, 0
+
     def series(self, name: str) -> Tuple[np.ndarray, np.ndarray]:
         """When (N,) seconds and what (N,) a probe read, without the readings that gave nothing."""
         rows = self._rows[: self._count]
@@ -95,6 +99,7 @@ class Sampler:
         self.busy_s = 0.0
         self._slow_every = slow_every
         self._clock = clock
+        self._lock = threading.RLock()  # times in a log only ever rise
         self._stop = threading.Event()
         self._error: Optional[Exception] = None
         self._thread = threading.Thread(target=self._run, name="edgekit-sensors", daemon=True)
@@ -104,14 +109,26 @@ class Sampler:
         self.take(slow=True)
         self._thread.start()
 
-    def take(self, slow: bool = False) -> None:
-        """Read once; the slow log too when it is its turn, or asked for."""
-        start_s = self._clock()
-        self.fast.take(start_s)
-        if slow or self.readings % self._slow_every == 0:
-            self.slow.take(start_s)
-        self.readings += 1
-        self.busy_s += self._clock() - start_s
+    def take(self, slow: bool = False) -> float:
+        """Read once; the slow log too when it is its turn, or asked for. Any thread may.
+
+        Returns:
+            When, in seconds of the clock.
+        """
+        with self._lock:
+            start_s = self._clock()
+            self.fast.take(start_s)
+            if slow or self.readings % self._slow_every == 0:
+                self.slow.take(start_s)
+            self.readings += 1
+            self.busy_s += self._clock() - start_s
+            return start_s
+
+    def restart(self) -> None:
+        """Empty the fast log and begin it with a reading of now."""
+        with self._lock:
+            self.fast.clear()
+            self.take()
 
     def stop(self) -> None:
         """End the thread and take a last reading of both logs; a second call does nothing.

@@ -32,7 +32,7 @@ def fly(clock, fakes):
         board.sampler.take(slow=True)
         if idle is not None:
             board.wait_idle(2.0, sleep=idle)
-            board.sampler.take(slow=True)
+            board.begin()
         span = measure(lambda: fakes.Stream(clock, 99), [runner], frames, warmup, clock=clock)
         clock.pass_ms(1)
         board.stop()

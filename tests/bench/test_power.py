@@ -6,6 +6,7 @@ import pytest
 from edgekit.bench.power import (
     energy_j,
     frame_energy_j,
+    mean_total_w,
     power_channels,
     power_probes,
     power_problem,
@@ -122,7 +123,7 @@ def ramp(tmp_path):
 
 def test_a_summary_to_the_joule(ramp):
     log, channels = ramp
-    power = power_summary(log, channels, [2.0, 3.0, 4.0, 6.0], idle_s=[0.0, 1.0], alone=True)
+    power = power_summary(log, channels, [2.0, 3.0, 4.0, 6.0], idle_w=5.5, alone=True)
     # 7 to 11 W over 4 s; idle 5.5 W
     assert power["energy_j"] == 36.0
     assert power["mean_w"] == 9.0
@@ -137,12 +138,17 @@ def test_a_summary_to_the_joule(ramp):
 
 
 def test_two_bundles_in_turns_have_no_energy_of_their_own(ramp):
-    power = power_summary(*ramp, edges_s=[2.0, 3.0], idle_s=None, alone=False)
+    power = power_summary(*ramp, edges_s=[2.0, 3.0], idle_w=None, alone=False)
     assert power["mean_w"] == 7.5
     assert power["j_per_frame"] is None and power["j_per_frame_above_idle"] is None and power["idle_w"] is None
 
 
 def test_a_run_that_was_not_read_to_its_end(ramp):
-    power = power_summary(*ramp, edges_s=[2.0, 30.0], idle_s=None, alone=True)
+    power = power_summary(*ramp, edges_s=[2.0, 30.0], idle_w=None, alone=True)
     assert power == {"missing": "VDD_IN was read 11 times, which does not cover the run"}
     assert frame_energy_j(*ramp, edges_s=[2.0, 30.0]) == []
+
+
+def test_the_mean_between_two_times(ramp):
+    assert mean_total_w(*ramp, span_s=(0.0, 1.0)) == 5.5
+    assert mean_total_w(*ramp, span_s=(9.0, 11.0)) is None

@@ -78,3 +78,22 @@ def test_a_probe_that_breaks_is_told_when_the_thread_is_stopped():
     sampler._thread.join(5)
     with pytest.raises(ValueError, match="math domain"):
         sampler.stop()
+
+
+def test_a_log_that_is_begun_again_keeps_every_reading():
+    log = Log({"n": lambda: 1.0}, most=4)
+    for now_s in range(9):
+        log.take(float(now_s))
+    log.clear()
+    log.take(20.0)
+    log.take(21.0)
+    assert log.series("n")[0].tolist() == [20.0, 21.0]
+
+
+def test_a_restarted_log_begins_with_a_reading_of_now(clock):
+    sampler = Sampler(Log({"x": lambda: 1.0}), Log({"y": lambda: 2.0}), clock=clock)
+    sampler.take()
+    clock.pass_ms(500)
+    sampler.restart()
+    assert sampler.fast.series("x")[0] == pytest.approx([100.5])
+    assert sampler.slow.series("y")[0][0] == 100.0
