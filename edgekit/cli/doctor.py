@@ -128,7 +128,7 @@ def _gpu_rows(value: Dict[str, Any]) -> List[Any]:
     if tensorrt["library"] is not None:
         rows.append((tensorrt["library"], "{version} of {origin}, {path}".format(**tensorrt)))
     if tensorrt["lowerings"]:
-        with_what = "TensorRT {}".format(tensorrt["version"] or tensorrt["expected"])
+        with_what = "{} {}".format(tensorrt["library"] or "TensorRT", tensorrt["version"] or tensorrt["expected"])
         rows.append(("lowerings", "{} (with {})".format(", then ".join(tensorrt["lowerings"]), with_what)))
     rows.append(("state", "ready" if tensorrt["obstacle"] is None else "not used: " + tensorrt["obstacle"]))
     return rows

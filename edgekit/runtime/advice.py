@@ -36,7 +36,7 @@ def all_advice(
         advice += list(_about_memory(value, profile))
         advice += list(_about_cameras(value))
     else:
-        advice += list(_about_a_hidden_board(profile, root))
+        advice += list(_about_the_board(value, profile, root))
         advice += list(_about_a_card(value))
     return advice
 
@@ -115,8 +115,16 @@ def _about_cameras(value: Dict[str, Any]) -> Iterator[Advice]:
         )
 
 
-def _about_a_hidden_board(profile: Optional[Profile], root: str) -> Iterator[Advice]:
-    if profile is None and any(find(root, pattern) for pattern in _GPUS):
+def _about_the_board(value: Dict[str, Any], profile: Optional[Profile], root: str) -> Iterator[Advice]:
+    jetson = value["jetson"]
+    if profile is not None:
+        return
+    if jetson is not None and jetson["soc"] is not None:
+        yield Advice(
+            "no device profile fits {}: no power modes, sensors or prediction".format(jetson["model"]),
+            "write one beside engines/profiles (engines/README.md says how)",
+        )
+    elif jetson is not None or any(find(root, pattern) for pattern in _GPUS):
         yield Advice(
             "this is a Jetson whose name the container hides: no profile, no power mode",
             "docker run --security-opt systempaths=unconfined -v /etc/nv_tegra_release:/etc/nv_tegra_release:ro …",

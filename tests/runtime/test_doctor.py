@@ -124,6 +124,16 @@ def test_a_container_that_hides_the_board(tmp_path, bare):
     assert "a Jetson whose name the container hides" in _problems(value)
 
 
+def test_a_jetson_without_a_profile(tmp_path, bare):
+    root = sysfs.make_tree(str(tmp_path), "orin-nx")
+    sysfs.write(root, "/proc/device-tree/model", "NVIDIA Jetson AGX Orin Developer Kit\0")
+    sysfs.write(root, "/proc/device-tree/compatible", "nvidia,p3737-0000+p3701-0005\0nvidia,tegra234\0")
+    value = doctor.examine(root)
+    assert (value["jetson"]["module"], value["profile"]) == ("p3701-0005", None)
+    assert "no device profile fits NVIDIA Jetson AGX Orin Developer Kit" in _problems(value)
+    assert "container hides" not in _problems(value)
+
+
 def test_a_card_without_tensorrt(tmp_path, bare):
     sysfs.write(str(tmp_path), "/proc/driver/nvidia/gpus/0000:01:00.0/information", "Model: \t NVIDIA GeForce RTX 4060")
     value = doctor.examine(str(tmp_path))
