@@ -90,7 +90,7 @@ def bundle_from_model(
         model, calib=calib, plan=plan, options=options.quantize, family=options.family, progress=progress
     )
     pictures = pictures_of(images or calib)
-    network = scanned(network, pictures)
+    network = scanned(network, pictures, progress)
     lowered, parities = lower_all(network, names, pictures, options, progress)
     golden, files = _golden(network, lowered, pictures, options)
     graphs, tensors, sizes = _graphs(network, lowered, parities)

@@ -18,7 +18,7 @@ from edgekit.graph.tidy import tidy
 from edgekit.precision import QuantPlan
 
 Progress = Callable[[int, int, str], None]
-_SCANNED = 32
+_SCANNED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ def read_network(
     return Network(path, digest, original, quantized.model, quantized.plan, found, record, cost, quantized.overflow)
 
 
-def scanned(network: Network, pictures: Sequence[str]) -> Network:
-    """`network` with what float16 may not hold of it, looked for on up to 32 of the pictures if nobody has yet.
+def scanned(network: Network, pictures: Sequence[str], progress: Progress | None = None) -> Network:
+    """`network` with what float16 may not hold of it, looked for on up to 16 of the pictures if nobody has yet.
 
     Raises:
         DataError: a picture cannot be read.
@@ -99,8 +99,9 @@ def scanned(network: Network, pictures: Sequence[str]) -> Network:
     """
     if network.overflow is not None or not pictures:
         return network
-    few = prepared(spaced(pictures, _SCANNED), network.family.preprocess)
-    return replace(network, overflow=scan_overflow(network.model, few))
+    few = spaced(pictures, _SCANNED)
+    inputs = prepared(few, network.family.preprocess)
+    return replace(network, overflow=scan_overflow(network.model, inputs, len(few), progress))
 
 
 def model_name(path: str) -> str:

@@ -51,7 +51,7 @@ def onnx_from_model(
         model, calib=calib, plan=plan, options=options.quantize, family=options.family, progress=progress
     )
     pictures = pictures_of(images or calib)
-    network = scanned(network, pictures)
+    network = scanned(network, pictures, progress)
     lowered, parities = lower_all(network, [lowering], pictures, options, progress)
     graph = lowered[lowering]
     graph.model.metadata_props.update(metadata_of(network.family))

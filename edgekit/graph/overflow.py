@@ -6,7 +6,7 @@ rounding warns of it, so the largest magnitude of every tensor is looked at on p
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ nothing: float16 is as fine at 60000 as at 1. Networks with folded normalisation
 
 LIMIT = LARGEST_HALF / HEADROOM
 _CODES = 128
+
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +64,34 @@ def overflow_of(plan: QuantPlan) -> dict[str, float]:
     return {name: value for name, value in sorted(largest.items()) if value > LIMIT}
 
 
-def scan_overflow(model: ir.Model, inputs: Iterable[tuple[str, np.ndarray]], threads: int = 0) -> OverflowScan:
+def scan_overflow(
+    model: ir.Model, inputs: Iterable[tuple[str, np.ndarray]], count: int, progress: Progress | None = None
+) -> OverflowScan:
     """Run `model` over pictures and look for tensors that come too near to float16's end.
 
     Args:
         model: a float32 graph with known shapes.
         inputs: (label, x_nchw) of each picture.
-        threads: of onnxruntime, 0 for its own choice.
+        count: how many there are, for the progress.
+        progress: called with (done, total, text) after each.
 
     Raises:
         ModelError: a tensor is not finite even in float32.
     """
     names = [str(v.name) for node in model.graph for v in node.outputs if v.dtype == ir.DataType.FLOAT]
-    runner = Runner(model, names, threads)
+    runner = Runner(model, names)
     ranges: dict[str, tuple[float, float]] = {}
     images = 0
     for label, x_nchw in inputs:
-        images += 1
         for name, array in zip(names, runner.run(x_nchw), strict=True):
             low, high = float(array.min(initial=0.0)), float(array.max(initial=0.0))
             if not (math.isfinite(low) and math.isfinite(high)):
                 raise ModelError(f"tensor {name} is not finite for {label}; check the network's weights")
             before = ranges.get(name, (0.0, 0.0))
             ranges[name] = min(low, before[0]), max(high, before[1])
+        images += 1
+        if progress is not None:
+            progress(images, count, "float16 range")
     return OverflowScan(images, overflowing(ranges))
 
 

@@ -176,7 +176,10 @@ def test_a_cast_to_float_becomes_one_to_float16():
 
 def test_a_scan_over_pictures_finds_what_the_ranges_of_a_calibration_say():
     model, _, overflow = network("conv")
-    found = scan_overflow(model, [(str(i), x) for i, x in enumerate(small.inputs(model))])
+    steps = []
+    pictures = [(str(i), x) for i, x in enumerate(small.inputs(model))]
+    found = scan_overflow(model, pictures, 3, lambda *step: steps.append(step))
+    assert steps == [(1, 3, "float16 range"), (2, 3, "float16 range"), (3, 3, "float16 range")]
     assert dict(found.tensors) == pytest.approx(overflow)
     assert found.images == 3
     assert found.to_json()["limit"] == LIMIT
@@ -188,4 +191,4 @@ def test_a_network_that_is_infinite_in_float32_is_refused():
     scale(net, "quiet_w", 1e30)
     model = small.canonical(net)
     with pytest.raises(ModelError, match=r"tensor quiet is not finite for a\.jpg; check the network's weights"):
-        scan_overflow(model, [("a.jpg", small.inputs(model)[0])])
+        scan_overflow(model, [("a.jpg", small.inputs(model)[0])], 1)

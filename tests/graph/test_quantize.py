@@ -1,6 +1,7 @@
 import logging
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from edgekit.errors import ConfigError, DataError
@@ -94,6 +95,21 @@ def test_a_range_table_is_written_and_reused(folder, tmp_path, caplog):
         third = quantize_model(load_canonical(tiny.yolox()), folder, fewer, name="tiny")
     assert third.calibration.reused is None
     assert "made from 6 images, 3 of them among the 3 given; calibrating again" in caplog.text
+
+
+def test_what_float16_may_not_hold_is_known_from_the_same_pass_and_from_a_table(folder, tmp_path):
+    """From what clips nothing, whatever method chooses the ranges."""
+    model = load_canonical(tiny.yolox())
+    weight = model.graph.initializers["stem_w"]
+    weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(1e5), name="stem_w")
+    options = QuantizeOptions(method="percentile", float_layers="none", ranges=str(tmp_path), threads=1)
+    first = quantize_model(model, folder, options, name="loud")
+    assert first.overflow.images == 6
+    assert {"stem", "stem_silu"} <= set(first.overflow.tensors)
+    again = quantize_model(model, folder, options, name="loud")
+    assert again.calibration.reused is not None
+    assert again.overflow == first.overflow
+    assert quantize_model(load_canonical(tiny.yolox()), folder, options).overflow.tensors == {}
 
 
 def test_adjusted_weights_come_back_with_the_plan(folder):
