@@ -179,7 +179,7 @@ class Fit:
     """Coefficients of the latency prediction (`edgekit.bench.predict`).
 
     Attributes:
-        launch_us: time of one kernel beside its work.
+        launch_us: time of one kernel beside its work, in the fastest of the modes; longer at a lower clock.
         compute_efficiency: share of the arithmetic peak that a large convolution reaches.
         bandwidth_efficiency: share of the memory peak that a large copy reaches.
         spread: the published or measured points lie within a factor of this of the prediction.
