@@ -117,7 +117,8 @@ def l4t_release(root: str = "/") -> Optional[str]:
 def this_profile(root: str = "/") -> Optional[Profile]:
     """The profile of this machine: by its module, its device-tree model, or its NVIDIA card; None for no match."""
     for path in [below(root, _COMPATIBLE), below(root, _MODEL)] + find(root, _CARDS):
-        profile = profile_of(read_text(path) or "")
+        text = read_text(path)
+        profile = profile_of(text) if text else None
         if profile is not None:
             return profile
     return None
