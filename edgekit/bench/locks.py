@@ -69,7 +69,8 @@ class LockedClocks:
         for write in writes:
             if not os.access(write.path, os.W_OK):
                 raise ConfigError("cannot lock the clocks: {} cannot be written; {}".format(write.path, _HOW))
-        self._store([Write(write.path, read_text(write.path) or "") for write in writes])
+        before = [Write(write.path, read_text(write.path) or "") for write in writes]
+        self._store([write for write in before if write.value])  # the override's rate may be for writing alone
         try:
             for write in writes:
                 _set(write)

@@ -69,6 +69,16 @@ def test_nano_s_memory_clock_is_overridden(tmp_path):
     assert (read(root, override + "/clk_state"), read(root, override + "/clk_update_rate")) == ("0", "204000000")
 
 
+def test_a_file_for_writing_alone_is_not_restored(tmp_path):
+    root = tree(tmp_path, "jetson-nano")
+    override = "/sys/kernel/debug/clk/override.emc"
+    write(root, override + "/clk_update_rate", "")
+    with LockedClocks(read_profile("jetson-nano"), root):
+        assert override + "/clk_update_rate" not in read(root, RESTORE)
+        assert read(root, override + "/clk_state") == "1"
+    assert read(root, override + "/clk_state") == "0"
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_they_are_given_back_whatever_happens(tmp_path, error):
     root = tree(tmp_path, "orin-nano")
@@ -98,7 +108,10 @@ def test_a_lock_that_fails_half_way_is_undone(tmp_path, monkeypatch):
 
 
 CHILD = """
-import sys, time
+import signal, sys, time
+import edgekit.cli
+signal.signal(signal.SIGTERM, edgekit.cli._terminate)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from edgekit.bench.locks import LockedClocks
 from edgekit.profiles import read_profile
 with LockedClocks(read_profile("orin-nx"), sys.argv[1]):
@@ -113,6 +126,17 @@ def start_child(root):
     )
     assert child.stdout.readline().strip() == b"locked"
     return child
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_give_them_back(tmp_path, number):
+    root = tree(tmp_path, "orin-nx")
+    before = snapshot(root)
+    child = start_child(root)
+    child.send_signal(number)
+    child.communicate()
+    assert snapshot(root) == before
+    assert not os.path.exists(root + RESTORE)
 
 
 def test_after_a_kill_the_next_call_gives_them_back(tmp_path, caplog):
