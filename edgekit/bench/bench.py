@@ -84,6 +84,12 @@ class BenchConfig:
                     self.frames, self.warmup
                 )
             )
+        if self.sensor_period_s <= 0 or self.idle_s < 0:
+            raise ValueError(
+                "sensor_period_s is above 0 and idle_s 0 or more, got {} and {}".format(
+                    self.sensor_period_s, self.idle_s
+                )
+            )
 
 
 def bench(

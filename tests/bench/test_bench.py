@@ -123,6 +123,12 @@ def test_a_config_that_counts_nothing(config):
         BenchConfig(**config)
 
 
+@pytest.mark.parametrize("config", [{"sensor_period_s": 0}, {"idle_s": -1}])
+def test_a_config_that_cannot_be_read_by(config):
+    with pytest.raises(ValueError, match="sensor_period_s is above 0 and idle_s 0 or more"):
+        BenchConfig(**config)
+
+
 def test_no_such_bundle(tmp_path):
     with pytest.raises(BundleError, match="there is no bundle"):
         bench(str(tmp_path / "none.ekb"))
