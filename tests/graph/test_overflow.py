@@ -174,6 +174,21 @@ def test_a_cast_to_float_becomes_one_to_float16():
     assert np.isfinite(values_of(lowered, model)).all()
 
 
+@pytest.mark.parametrize("net", [small.silu_net, small.concat_net, lambda: small.residual_net(True)])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", HALF)
+def test_islands_anywhere_make_a_valid_graph_that_computes_the_same(net, seed, name):
+    model = small.canonical(net())
+    plan = small.plan_of(model) if name == "trt10" else None
+    names = [str(v.name) for node in model.graph for v in node.outputs if v.dtype == ir.DataType.FLOAT]
+    chosen = np.random.default_rng(seed).choice(names, 1 + 2 * seed, replace=False)
+    lowered = lower(name, model, plan, {str(each): 1e5 for each in chosen})
+    onnx.checker.check_model(onnx.load_from_string(whole(lowered.model)), full_check=True)
+    assert lint(lowered.model, name) == []
+    reference = Runner(model).run(small.inputs(model)[0])[0]
+    assert snr_db(reference, values_of(lowered, model)) > (22 if name == "trt10" else 50)
+
+
 def test_a_scan_over_pictures_finds_what_the_ranges_of_a_calibration_say():
     model, _, overflow = network("conv")
     steps = []
