@@ -3,7 +3,7 @@
     .venv/bin/python -m tests.nvidia.typecheck
 
 A name that is written plainly must be in all versions; one that some version lacks is reached by `optional` only (see
-`edgekit.nvidia.trt`). The stubs are generated from the wheels at each run of `make_stubs` and never kept in the tree.
+`edgekit.nvidia.trt`). The stubs are generated from the wheels once and stay in .cache.
 """
 
 import json
