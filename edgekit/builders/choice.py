@@ -34,10 +34,13 @@ def engine_to_fly(bundle: Bundle, options: BuildOptions, index: int = 0) -> Engi
     Raises:
         BackendError: see `engine_from_bundle`.
     """
-    target = this_target(index)
-    chosen = read_choice(bundle, key_for(bundle, options, open_tensorrt(), target), options.cache_dir)
+    tensorrt, target = open_tensorrt(), this_target(index)
+    chosen = read_choice(bundle, key_for(bundle, options, tensorrt, target), options.cache_dir)
     if chosen is not None and options.lowering is None:
         options = replace(options, lowering=chosen["lowering"])
+    path = engine_path(bundle, key_for(bundle, options, tensorrt, target), options.cache_dir)
+    if not os.path.exists(path):
+        _log.warning("building an engine of %s, which may take minutes; edgekit build does it ahead", bundle.name)
     return engine_from_bundle(bundle, options, target)
 
 

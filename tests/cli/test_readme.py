@@ -63,6 +63,13 @@ def test_the_four_commands_and_the_program(desk):
     assert done.returncode == 0, done.stdout.decode()
     assert b"'class'" in done.stdout
 
+    (before,) = [block for block in _blocks("sh") if block.startswith("edgekit bench nano.ekb --predict")]
+    done = subprocess.run(
+        ["sh", "-e", "-c", before], cwd=str(folder), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert done.returncode == 0, done.stdout.decode()
+    assert (folder / "for_nano" / "model.onnx").exists()
+
 
 def test_every_make_target_and_page_is_there():
     text = _readme()

@@ -7,6 +7,7 @@ a person to read before they are committed.
 
 import json
 import os
+import shlex
 import zlib
 
 import numpy as np
@@ -125,6 +126,19 @@ def test_build_run_and_bench(machine, flight):
     assert machine.gpu.live == NONE_LEFT
 
 
+def test_the_board_commands_of_the_readme(monkeypatch, networks, tmp_path, flight):
+    machine = Machine(monkeypatch, "10.3.0", networks, tmp_path)
+    with open(os.path.join(os.path.dirname(os.path.dirname(HERE)), "README.md"), encoding="utf-8") as stream:
+        block = stream.read().split("## On a Jetson")[1].split("```sh\n")[1].split("```")[0]
+    stand_in = {"nano.ekb": STUDENT, "csi://0": flight, "boxes.jsonl": str(tmp_path / "boxes.jsonl")}
+    lines = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert [words[1] for words in lines] == ["doctor", "build", "run", "bench"]
+    for words in lines:
+        extra = {"build": ["--rounds", 10], "bench": ["--source", flight, "--frames", 4]}.get(words[1], [])
+        machine.edgekit(*([stand_in.get(word, word) for word in words[1:]] + extra))
+    assert os.path.getsize(str(tmp_path / "boxes.jsonl")) > 0
+
+
 def test_the_calls_of_each_version(machine, flight):
     times_of(machine, INT8_MS, FP16_MS)
     machine.edgekit("build", STUDENT, "--lowering", machine.int8, "--rounds", 10)
@@ -179,3 +193,12 @@ def test_a_discrete_card_copies(monkeypatch, networks, tmp_path, flight):
     with open(times) as stream:
         rows = json.load(stream)
     assert len(rows) == 4 and all(row["h2dMs"] > 0 and row["d2hMs"] > 0 and row["computeMs"] > 0 for row in rows)
+
+
+def test_flying_without_a_build_says_that_it_builds(monkeypatch, networks, tmp_path, flight, caplog):
+    machine = Machine(monkeypatch, "8.5.2.2", networks, tmp_path)
+    assert machine.edgekit("run", STUDENT, flight, "--frames", 1)["lowering"] == "trt8"
+    assert "building an engine of fasterx_student_thermal, which may take minutes" in caplog.text
+    caplog.clear()
+    machine.edgekit("run", STUDENT, flight, "--frames", 1)
+    assert "building an engine" not in caplog.text

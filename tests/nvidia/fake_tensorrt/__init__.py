@@ -8,6 +8,7 @@ import enum
 import sys
 import types
 from collections import OrderedDict
+from importlib.machinery import ModuleSpec
 from typing import Any, Dict
 
 from tests.nvidia.fake_tensorrt import build, network, parser, run, surface, vocabulary
@@ -46,6 +47,7 @@ def make_tensorrt(version: str, sm: int = 87, dla_cores: int = 0) -> Any:
         sm, dla_cores: of the GPU that it sees.
     """
     module = types.ModuleType("tensorrt_rtx" if version.startswith("rtx-") else "tensorrt")
+    module.__spec__ = ModuleSpec(module.__name__, None, origin=__file__)
     fake = Fake(version, sm, dla_cores)
     module.__dict__.update(__version__=fake.version, fake=fake)
     for name in list(surface.ENUMS) + ["ComputeCapability"]:
