@@ -113,7 +113,8 @@ def float16_line(overflow: Optional[Dict[str, Any]]) -> str:
     if not overflow["tensors"]:
         return "holds every tensor: none beyond {limit:g} on {images} images".format(**overflow)
     worst = max(overflow["tensors"], key=lambda name: overflow["tensors"][name])
-    return "may not hold {} of its tensors (beyond {:g} on {} images; {} reaches {:g}): their layers run in float32".format(
+    text = "may not hold {} of its tensors (beyond {:g} on {} images; {} reaches {:g}): their layers run in float32"
+    return text.format(
         len(overflow["tensors"]), overflow["limit"], overflow["images"], worst, overflow["tensors"][worst]
     )
 
