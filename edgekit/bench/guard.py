@@ -139,7 +139,7 @@ def choose_engine(
         candidates = [replace(one, compute_ms=timed[one.lowering]) for one in candidates]
     verdict = decide(candidates, guard.min_speedup)
     evidence = {"candidates": [one.to_json() for one in candidates], "min_speedup": guard.min_speedup}
-    write_choice(bundle, key, verdict.lowering, verdict.why, evidence, options.cache_dir)
+    write_choice(bundle, verdict.engine, verdict.why, evidence, options.cache_dir)
     return verdict
 
 

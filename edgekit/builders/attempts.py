@@ -82,6 +82,7 @@ def build_plan(
     attempt = Attempt(
         settings.workspace_mib,
         settings.level,
+        without_pairs=frozenset(pinned),
         float32=frozenset(pinned),
         concessions=tuple(Concession(name, "pinned to FP32", str(why)) for name, why in sorted(pinned.items())),
     )

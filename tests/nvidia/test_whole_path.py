@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 from edgekit.bundle import open_bundle
 from edgekit.cli import app
+from edgekit.nvidia import trt_engine
+from edgekit.runtime import device
 from edgekit.runtime.lowering import preferred_lowerings
 from tests.nvidia.fake_gpu import FakeGpu
 from tests.nvidia.fake_tensorrt import VERSIONS, install_tensorrt
@@ -67,6 +69,8 @@ class Machine:
     def __init__(self, monkeypatch, version, networks, cache, integrated=True):
         self.gpu = FakeGpu(integrated=integrated)
         install(monkeypatch, self.gpu, *BINDINGS[version])
+        for module in (device, trt_engine):
+            monkeypatch.setattr(module, "driver_problem", lambda: None)
         self.trt = install_tensorrt(monkeypatch, version)
         self.trt.fake.gpu = self.gpu
         self.trt.fake.compute_of = lambda precisions: networks["INT8" not in precisions]
@@ -202,3 +206,14 @@ def test_flying_without_a_build_says_that_it_builds(monkeypatch, networks, tmp_p
     caplog.clear()
     machine.edgekit("run", STUDENT, flight, "--frames", 1)
     assert "building an engine" not in caplog.text
+
+
+def test_what_was_built_with_other_settings_flies_too(monkeypatch, networks, tmp_path, flight, caplog):
+    machine = Machine(monkeypatch, "10.3.0", networks, tmp_path)
+    built = machine.edgekit("build", STUDENT, "--workspace", 256, "--level", 3, "--rounds", 10)
+    machine.trt.fake.trace[:] = []
+    assert machine.edgekit("run", STUDENT, flight, "--frames", 1)["lowering"] == built["lowering"]
+    assert not any("build_serialized_network" in line for line in machine.trt.fake.trace)
+    os.unlink(built["engine"])
+    machine.edgekit("run", STUDENT, flight, "--frames", 1)
+    assert "has no record" in caplog.text or "is not the engine that its record describes" in caplog.text
