@@ -11,7 +11,7 @@ from collections import OrderedDict
 from importlib.machinery import ModuleSpec
 from typing import Any, Dict
 
-from tests.nvidia.fake_tensorrt import build, network, parser, run, surface, vocabulary
+from tests.nvidia.fake_tensorrt import build, config, inspect, network, parser, run, surface, vocabulary
 from tests.nvidia.fake_tensorrt.state import Fake, FakeSegfaultError
 
 __all__ = ["VERSIONS", "Fake", "FakeSegfaultError", "install_tensorrt", "make_tensorrt"]
@@ -92,7 +92,7 @@ def _class(module: Any, name: str, version: str) -> type:
 
 
 def _full(name: str) -> type:
-    for source in (vocabulary, network, parser, build, run):
+    for source in (vocabulary, network, parser, config, build, run, inspect):
         if name in vars(source):
             found: type = vars(source)[name]
             return found
