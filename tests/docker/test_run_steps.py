@@ -28,7 +28,7 @@ def test_the_steps_of_a_jetpack(jetpack):
 
 
 def image(tmp_path):
-    return run_steps.Image(tmp_path / "root", {"PATH": "/usr/bin:/bin"}, "/work")
+    return run_steps.Image(tmp_path / "root", {"PATH": "/usr/bin:/bin"}, "/opt/build")
 
 
 @pytest.fixture
