@@ -2,6 +2,8 @@
 
 import pytest
 
+from edgekit.bundle import open_bundle
+from tests.nvidia.fake_build import STUDENT
 from tests.nvidia.fake_tensorrt import VERSIONS, install_tensorrt
 
 
@@ -15,3 +17,10 @@ def trt(request, monkeypatch):
 def tensorrt(monkeypatch):
     """`tensorrt(version, sm=87, dla_cores=0)` installs the fake of that version."""
     return lambda version, **gpu: install_tensorrt(monkeypatch, version, **gpu)
+
+
+@pytest.fixture(scope="session")
+def lowering(tmp_path_factory):
+    """`lowering(name)` gives the path of a lowering of the shipped student."""
+    bundle, folder = open_bundle(STUDENT), str(tmp_path_factory.mktemp("student"))
+    return lambda name: bundle.materialise(name, folder)

@@ -3,29 +3,25 @@
 What RTX takes is only a hint for TensorRT 10 and 8, and says nothing of the kernels that would run.
 """
 
-import os
 import shutil
 
 import pytest
 
 from edgekit.bundle import open_bundle
+from tests.nvidia.fake_build import TINY
 from tests.nvidia.fake_tensorrt import make_tensorrt
 from tests.nvidia.rtx import rtx_build, rtx_python
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STUDENT = os.path.join(ROOT, "models", "fasterx_student_thermal.ekb")
 FOR_TENSORRT = ("trt8", "trt10", "fp16", "fp32")
 FOR_ONNXRUNTIME = ("ort-x86", "ort-x86-narrow", "ort-arm")
 
 
 @pytest.fixture(scope="module")
-def student(tmp_path_factory):
+def student(lowering):
     """What RTX says of every lowering of the shipped student, by name."""
     rtx_python()
-    bundle = open_bundle(STUDENT)
-    folder = str(tmp_path_factory.mktemp("cache"))
     names = FOR_TENSORRT + FOR_ONNXRUNTIME
-    return dict(zip(names, rtx_build([bundle.materialise(name, folder) for name in names], layers=True)))
+    return dict(zip(names, rtx_build([lowering(name) for name in names], layers=True)))
 
 
 @pytest.mark.parametrize("name", FOR_TENSORRT)
@@ -45,12 +41,12 @@ def test_rtx_refuses_graphs_for_onnxruntime(student, name):
 
 
 @pytest.mark.parametrize("name", FOR_TENSORRT)
-def test_fake_rtx_reads_the_same_network(student, name, tmp_path):
+def test_fake_rtx_reads_the_same_network(student, lowering, name):
     """Names, kinds, connections and types; constants apart, of which RTX makes more, and shapes, which it folds."""
     trt = make_tensorrt("rtx-1.7.1")
     logger = trt.Logger()
     network = trt.Builder(logger).create_network(0)
-    assert trt.OnnxParser(network, logger).parse_from_file(open_bundle(STUDENT).materialise(name, str(tmp_path)))
+    assert trt.OnnxParser(network, logger).parse_from_file(lowering(name))
     ours = [
         {
             "name": layer.name,
@@ -69,8 +65,7 @@ def compared(layers):
 
 
 def test_a_file_that_is_not_there_is_told_and_not_fatal(tmp_path):
-    tiny = os.path.join(ROOT, "tests", "golden", "tiny_yolox.onnx")
-    missing, built = rtx_build([str(tmp_path / "none.onnx"), tiny])
+    missing, built = rtx_build([str(tmp_path / "none.onnx"), TINY])
     assert not missing["parsed"]
     assert "cannot be found" in missing["errors"][0]
     assert built["built"]
