@@ -17,7 +17,7 @@ import numpy as np
 
 from edgekit.errors import BundleError
 from edgekit.files import PathLike, atomic_write, sha256_bytes, storage_errors
-from edgekit.precision import QuantPlan, narrow_codes, pack_bits, unpack_bits
+from edgekit.precision import QuantPlan, bit_planes, narrow_codes, pack_bits, unpack_bits
 
 FORMAT = "edgekit-bundle"
 VERSION = 1
@@ -94,6 +94,11 @@ def _encode_narrow_int8(tensor: WeightTensor) -> np.ndarray:
     return narrow_codes(tensor.values)
 
 
+def _encode_planes(tensor: WeightTensor) -> np.ndarray:
+    assert tensor.bits is not None
+    return bit_planes(tensor.values, tensor.bits)
+
+
 def _encode_float32(tensor: WeightTensor) -> np.ndarray:
     return tensor.dequantized().astype(np.float32)
 
@@ -103,26 +108,38 @@ def _encode_float16(tensor: WeightTensor) -> np.ndarray:
 
 
 ENCODINGS = {
-    "int8": (_encode_int8, 1),
-    "narrow-int8": (_encode_narrow_int8, 1),
-    "dequant-float32": (_encode_float32, 4),
-    "dequant-float16": (_encode_float16, 2),
-    "float32": (_encode_float32, 4),
-    "float16": (_encode_float16, 2),
+    "int8": _encode_int8,
+    "narrow-int8": _encode_narrow_int8,
+    "planes": _encode_planes,
+    "dequant-float32": _encode_float32,
+    "dequant-float16": _encode_float16,
+    "float32": _encode_float32,
+    "float16": _encode_float16,
 }
+_ITEM_BYTES = {"int8": 1, "narrow-int8": 1, "dequant-float32": 4, "dequant-float16": 2, "float32": 4, "float16": 2}
 
 
-def external_layout(initializers: Sequence[Tuple[str, str]], sizes: Dict[str, int]) -> List[Tuple[str, str, int, int]]:
+def encoded_bytes(tensor: WeightTensor, encoding: str) -> int:
+    """How many bytes `tensor` takes in `weights.data` in that encoding."""
+    if encoding == "planes":
+        assert tensor.bits is not None
+        return tensor.bits * ((tensor.values.size + 7) // 8)
+    return tensor.values.size * _ITEM_BYTES[encoding]
+
+
+def external_layout(
+    initializers: Sequence[Tuple[str, str]], sizes: Dict[Tuple[str, str], int]
+) -> List[Tuple[str, str, int, int]]:
     """Where each initializer lies in `weights.data`: (tensor, encoding, offset, bytes), aligned to 64 bytes.
 
     Args:
         initializers: (tensor name, encoding) in file order.
-        sizes: tensor name -> number of elements.
+        sizes: the same pairs -> bytes.
     """
     layout = []
     offset = 0
     for tensor, encoding in initializers:
-        count = sizes[tensor] * ENCODINGS[encoding][1]
+        count = sizes[tensor, encoding]
         layout.append((tensor, encoding, offset, count))
         offset = _aligned(offset + count)
     return layout
@@ -154,13 +171,13 @@ def write_bundle(
         StorageError: the disk is full or the folder cannot be written.
     """
     records, weights = _pack_weights(tensors)
-    sizes = {tensor.name: tensor.values.size for tensor in tensors}
+    by_name = {tensor.name: tensor for tensor in tensors}
     entries = dict(files or {})
     entries[WEIGHTS] = weights
     described = {}
     for name, lowered in lowerings.items():
         entries["graphs/{}.onnx".format(name)] = lowered.onnx_bytes
-        described[name] = _describe_lowering(name, lowered, sizes)
+        described[name] = _describe_lowering(name, lowered, by_name)
     whole = dict(manifest, format=FORMAT, version=VERSION, weights=records, lowerings=described)
     whole["entries"] = {
         name: {"sha256": sha256_bytes(data), "size": len(data)} for name, data in sorted(entries.items())
@@ -208,7 +225,8 @@ def _aligned(offset: int) -> int:
     return (offset + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
 
 
-def _describe_lowering(name: str, lowered: LoweredGraph, sizes: Dict[str, int]) -> Dict[str, Any]:
+def _describe_lowering(name: str, lowered: LoweredGraph, tensors: Dict[str, WeightTensor]) -> Dict[str, Any]:
+    sizes = {(tensor, encoding): encoded_bytes(tensors[tensor], encoding) for tensor, encoding in lowered.initializers}
     layout = external_layout(lowered.initializers, sizes)
     record = {
         "graph": "graphs/{}.onnx".format(name),
@@ -328,7 +346,13 @@ class Bundle:
         tensors = self.tensors()
         with open(os.path.join(folder, WEIGHTS_DATA), "wb") as stream:
             for item in record["initializers"]:
-                encode, _ = ENCODINGS[item["encoding"]]
+                encode = ENCODINGS.get(item["encoding"])
+                if encode is None:
+                    raise BundleError(
+                        "{}: encoding {!r} is not known to this edgekit; update edgekit, or export again".format(
+                            self.path, item["encoding"]
+                        )
+                    )
                 values = encode(tensors[item["tensor"]])
                 stream.write(b"\0" * (item["offset"] - stream.tell()))
                 stream.write(_little(values, values.dtype.newbyteorder("<").str))

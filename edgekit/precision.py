@@ -184,3 +184,30 @@ def unpack_bits(data: bytes, bits: int, count: int, signed: bool = True) -> np.n
         return np.where(value > 0, 1, -1).astype(np.int8)
     wide = value.astype(np.int16)
     return np.where(wide >= 2 ** (bits - 1), wide - 2**bits, wide).astype(np.int8)
+
+
+def bit_planes(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Signed codes (any shape, C order) as `bits` planes of one bit each, the most significant first.
+
+    The first k planes alone are the codes at k bits, rounded down. Codes are offset binary: code + 2^(bits-1); one bit
+    is 0 for -1 and 1 for +1.
+
+    Returns:
+        (bits, ceil(n / 8)) uint8; code 8 i + j of plane p is bit j (the least significant is bit 0) of byte (p, i).
+    """
+    flat = np.ascontiguousarray(codes).reshape(-1).astype(np.int16)
+    offset = ((flat + 1) // 2 if bits == 1 else flat + 2 ** (bits - 1)).astype(np.uint8)
+    table = np.unpackbits(offset[:, None], axis=1)[:, 8 - bits :].T
+    padded = np.zeros((bits, (len(flat) + 7) // 8, 8), np.uint8)
+    padded.reshape(bits, -1)[:, : len(flat)] = table
+    return np.packbits(padded[:, :, ::-1], axis=2).reshape(bits, -1)
+
+
+def codes_from_planes(planes: np.ndarray, count: int) -> np.ndarray:
+    """The `count` codes (count,) int8 that `bit_planes` wrote."""
+    bits = len(planes)
+    table = np.unpackbits(planes, axis=1).reshape(bits, -1, 8)[:, :, ::-1].reshape(bits, -1)[:, :count]
+    if bits == 1:
+        return (2 * table[0].astype(np.int16) - 1).astype(np.int8)
+    place = 2 ** np.arange(bits - 1, -1, -1, dtype=np.int16)
+    return ((table * place[:, None]).sum(axis=0) - 2 ** (bits - 1)).astype(np.int8)

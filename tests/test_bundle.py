@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgekit.bundle import (
+    ENCODINGS,
     LoweredGraph,
     WeightTensor,
     external_layout,
@@ -13,6 +14,7 @@ from edgekit.bundle import (
     write_bundle,
 )
 from edgekit.errors import BundleError, StorageError
+from edgekit.precision import codes_from_planes
 
 MANIFEST = {
     "model": {"name": "tiny", "task": "detect", "classes": ["car", "person"]},
@@ -85,7 +87,7 @@ def test_materialise_writes_what_the_graph_names(bundle_path, tmp_path):
     tensors = {tensor.name: tensor for tensor in _tensors()}
     layout = external_layout(
         [("a", "int8"), ("b", "float32"), ("c", "narrow-int8"), ("a", "float16")],
-        {name: tensor.values.size for name, tensor in tensors.items()},
+        {("a", "int8"): 45, ("b", "float32"): 260, ("c", "narrow-int8"): 63, ("a", "float16"): 90},
     )
     assert [offset for _, _, offset, _ in layout] == [0, 64, 384, 448]
     np.testing.assert_array_equal(np.frombuffer(data, np.int8, 45, 0), tensors["a"].values.reshape(-1))
@@ -96,6 +98,29 @@ def test_materialise_writes_what_the_graph_names(bundle_path, tmp_path):
     )
     assert bundle.materialise("ort-x86", str(tmp_path / "cache")) == graph
     assert os.listdir(os.path.dirname(os.path.dirname(graph))) == ["ort-x86"]
+
+
+def test_planes_are_written_from_the_packed_codes(tmp_path):
+    path, tensors = str(tmp_path / "planes.ekb"), _tensors()
+    graph = LoweredGraph(b"graph", [("a", "planes"), ("b", "float32"), ("c", "planes")], 13)
+    written = write_bundle(path, manifest=MANIFEST, tensors=tensors, lowerings={"packed": graph})
+    record = written["lowerings"]["packed"]
+    assert [(item["offset"], item["bytes"]) for item in record["initializers"]] == [(0, 24), (64, 260), (384, 64)]
+    folder = os.path.dirname(open_bundle(path).materialise("packed", str(tmp_path / "cache")))
+    with open(os.path.join(folder, "weights.data"), "rb") as stream:
+        data = stream.read()
+    assert len(data) == record["data_bytes"]
+    planes = np.frombuffer(data, np.uint8, 24).reshape(4, 6)
+    np.testing.assert_array_equal(codes_from_planes(planes, 45), tensors[0].values.reshape(-1))
+    planes = np.frombuffer(data, np.uint8, 64, 384).reshape(8, 8)
+    np.testing.assert_array_equal(codes_from_planes(planes, 63), tensors[2].values)
+
+
+def test_an_encoding_of_a_newer_version_is_refused(bundle_path, monkeypatch, tmp_path):
+    monkeypatch.delitem(ENCODINGS, "narrow-int8")
+    with pytest.raises(BundleError, match="encoding 'narrow-int8' is not known to this edgekit; update edgekit"):
+        open_bundle(bundle_path).materialise("ort-x86", str(tmp_path / "cache"))
+    assert not os.path.exists(str(tmp_path / "cache" / "ort-x86"))
 
 
 def test_a_missing_lowering_names_those_that_are_there(bundle_path):

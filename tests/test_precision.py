@@ -6,6 +6,8 @@ import pytest
 from edgekit.precision import (
     QuantPlan,
     QuantSpec,
+    bit_planes,
+    codes_from_planes,
     dequantize,
     fake_quantize,
     narrow_codes,
@@ -40,6 +42,30 @@ def test_packing_is_most_significant_bit_first():
 def test_unpacking_the_wrong_length_says_so():
     with pytest.raises(ValueError, match="5 codes of 3 bits take 2 bytes, got 3"):
         unpack_bits(b"abc", 3, 5)
+
+
+@pytest.mark.parametrize("size", ODD_SIZES)
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_planes_hold_the_codes(bits, size):
+    spec = QuantSpec(bits, (1.0,))
+    codes = np.random.RandomState(bits).randint(spec.qmin, spec.qmax + 1, size).astype(np.int8)
+    if bits == 1:
+        codes = np.where(codes > 0, 1, -1).astype(np.int8)
+    planes = bit_planes(codes.reshape(1, -1), bits)
+    assert planes.shape == (bits, (size + 7) // 8) and planes.dtype == np.uint8
+    back = codes_from_planes(planes, size)
+    np.testing.assert_array_equal(back, codes)
+    assert back.dtype == np.int8
+
+
+@pytest.mark.parametrize("kept", range(2, 8))
+def test_the_first_planes_alone_are_the_codes_at_that_width(kept):
+    codes = np.arange(-127, 128).astype(np.int8)
+    np.testing.assert_array_equal(codes_from_planes(bit_planes(codes, 8)[:kept], 255), codes >> (8 - kept))
+
+
+def test_the_most_significant_plane_comes_first_and_the_first_code_is_the_lowest_bit():
+    np.testing.assert_array_equal(bit_planes(np.int8([3, -3, 0]), 3), [[0b101], [0b001], [0b011]])
 
 
 @pytest.mark.parametrize("bits", range(2, 9))

@@ -22,7 +22,7 @@ def with_external_data(model: ir.Model) -> tuple[bytes, list[tuple[str, str]]]:
     """
     chosen = [v for v in model.graph.initializers.values() if _is_external(v)]
     references = list(dict.fromkeys(v.meta[SOURCE] for v in chosen))
-    sizes = {v.meta[SOURCE][0]: _elements(v) for v in chosen}
+    sizes = {v.meta[SOURCE]: v.const_value.nbytes for v in chosen if v.const_value is not None}
     places = {
         (tensor, encoding): (offset, count) for tensor, encoding, offset, count in external_layout(references, sizes)
     }
