@@ -107,3 +107,39 @@ def test_implicit_batch_is_refused_by_the_importer(version):
     parser = trt.OnnxParser(network, logger)
     assert not parser.parse_from_file(TINY)
     assert "explicit batch" in parser.get_error(0).desc()
+
+
+# Where the fakes are stricter than NVIDIA's importer, so that nothing of ours depends on it: opsets that a version does
+# not document.
+STRICTER = {
+    "rtx-1.7.1": {"opset 40"},
+    "8.2.1.8": {"opset 17", "opset 40", "float32 scales cast to float16"},
+}
+
+
+@pytest.mark.parametrize("version", list(STRICTER))
+def test_good_and_bad_graphs_fare_as_with_the_real_importer(version, tmp_path):
+    """As recorded of TensorRT-RTX 1.7.1, and as the sources of the importer of 8.2 say."""
+    pytest.importorskip("onnx_ir")
+    import onnx
+
+    from tests.graph.importer_graphs import GRAPHS
+    from tests.graph.test_rtx_lint import EXPECTED, ONLY_8
+
+    wrong = set()
+    for name, (verdict, _) in EXPECTED.items():
+        onnx.save(GRAPHS[name](), str(tmp_path / "graph.onnx"))
+        built = Build(make_tensorrt(version), str(tmp_path / "graph.onnx"), flags=["INT8", "FP16"])
+        good = built.parsed and built.plan() is not None
+        if good != (verdict == "built" and (version.startswith("rtx") or name not in ONLY_8)):
+            wrong.add(name)
+    assert wrong == STRICTER[version]
+
+
+@pytest.mark.parametrize(("version", "parses"), [("8.2.1.8", False), ("8.5.2.2", True), ("10.3.0", True)])
+def test_weights_as_int8_alone_need_a_newer_importer(version, parses, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    from tests.graph.importer_graphs import GRAPHS
+
+    onnx.save(GRAPHS["int8 weights with DQ"](), str(tmp_path / "graph.onnx"))
+    assert Build(make_tensorrt(version), str(tmp_path / "graph.onnx")).parsed == parses

@@ -12,6 +12,7 @@ import numpy as np
 
 _NUMPY = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 _TYPED = {4: "float32", 5: "int32", 7: "int64"}  # float_data, int32_data, int64_data of TensorProto
+_FOUR_BITS = (21, 22)  # uint4, int4: two in a byte, which is how they are left
 _EXTERNAL = 1
 
 
@@ -166,7 +167,10 @@ def _tensor(data: memoryview, folder: str) -> Tensor:
     if location == _EXTERNAL:
         raw = _external(external, folder)
     values = None  # type: Optional[np.ndarray]
-    if dtype in _NUMPY and raw is not None:
+    if dtype in _FOUR_BITS:
+        packed = raw if raw is not None else bytes(bytearray(number & 0xFF for number in typed))
+        values = np.frombuffer(packed, np.uint8)
+    elif dtype in _NUMPY and raw is not None:
         values = np.frombuffer(raw, _NUMPY[dtype]).reshape(dims)
     elif dtype in _NUMPY and location != _EXTERNAL:
         values = np.array(typed).astype(_NUMPY[dtype]).reshape(dims)

@@ -15,7 +15,7 @@ _KINDS = {
     "QUANTIZE": "QuantizeLinear",
     "DEQUANTIZE": "DequantizeLinear",
     "ELEMENTWISE": "Add Sub Mul Div Min Max Pow Mod Equal Greater Less And Or Xor Sum",
-    "ACTIVATION": "Relu Sigmoid Tanh Clip LeakyRelu HardSigmoid HardSwish Elu Selu Softplus Mish",
+    "ACTIVATION": "Relu Sigmoid Tanh Clip LeakyRelu HardSigmoid HardSwish Elu Selu Softplus Mish Gelu",
     "CONCATENATION": "Concat",
     "SHUFFLE": "Reshape Transpose Flatten Squeeze Unsqueeze DepthToSpace SpaceToDepth",
     "SLICE": "Slice Split Pad",
@@ -32,12 +32,24 @@ _KINDS = {
     "SELECT": "Where",
     "TOPK": "TopK ArgMax",
     "FILL": "ConstantOfShape Range",
+    "GRID_SAMPLE": "GridSample",
 }
 IMPORTERS = {op: kind for kind, ops in _KINDS.items() for op in ops.split()}
 IMPORTERS["Cast"] = "CAST"
 
 # ONNX element type -> DataType
-_TYPES = {1: "FLOAT", 2: "UINT8", 3: "INT8", 6: "INT32", 7: "INT64", 9: "BOOL", 10: "HALF", 11: "FLOAT", 16: "BF16"}
+_TYPES = {
+    1: "FLOAT",
+    2: "UINT8",
+    3: "INT8",
+    6: "INT32",
+    7: "INT64",
+    9: "BOOL",
+    10: "HALF",
+    11: "FLOAT",
+    16: "BF16",
+    22: "INT4",
+}
 
 # Highest opset that a version documents. NVIDIA's importer reads beyond it by older definitions, with what result is
 # nobody's promise: the fake refuses, so that nothing of ours gets there.
@@ -46,10 +58,12 @@ _OPSETS = (((8, 0), 13), ((8, 4), 17), ((10, 0), 20), ((10, 15), 24))
 # operators of the above that came after 8.2 -> with which version (onnx-tensorrt, docs/operators.md of each branch)
 _SINCE = {
     "Xor": (8, 4),
+    "GridSample": (8, 5),
     "HardSwish": (8, 5),
     "Mod": (8, 5),
     "Reciprocal": (8, 5),
     "LayerNormalization": (8, 6),
+    "Gelu": (10, 0),
     "Mish": (10, 0),
 }
 
@@ -227,7 +241,8 @@ class _Import:
         for name in node.inputs:
             if name in self.constants and self.constants[name].values is None and self.constants[name].dtype in _TYPES:
                 raise _RefusedError("Failed to open the external weights of {}".format(name), "INVALID_GRAPH")
-        check = {"QuantizeLinear": self.check_q, "DequantizeLinear": self.check_dq}.get(node.op)
+        checks = {"QuantizeLinear": self.check_q, "DequantizeLinear": self.check_dq, "Conv": self.check_four_bits}
+        check = checks.get(node.op)
         if check is not None:
             check(node)
         inputs = [self.tensor(name) for name in node.inputs[: self.read(node)]]
@@ -296,7 +311,21 @@ class _Import:
                 text.format(node.name or node.op, " and ".join(one.name for one in types)), "INVALID_NODE"
             )
 
+    def check_scale(self, node: Node) -> None:
+        scale = self.constants.get(node.inputs[1])
+        if scale is None or scale.values is None:
+            raise _RefusedError("Assertion failed: {}: the scale must be an initializer".format(node.name))
+        if not np.all(scale.values > 0):
+            raise _RefusedError("Assertion failed: {}: Scale coefficients must all be positive".format(node.name))
+
+    def check_four_bits(self, node: Node) -> None:
+        weight = self.tensors.get(node.inputs[1])
+        maker = next((one for one in self.network._layers if weight in one._outputs), None)
+        if maker is not None and maker.type.name == "DEQUANTIZE" and maker.get_input(0).dtype.name == "INT4":
+            raise _RefusedError("{}: INT4 weights are for matrix multiplication only".format(node.name), "INVALID_NODE")
+
     def check_q(self, node: Node) -> None:
+        self.check_scale(node)
         self.check_zero_point(node)
         types = [self.constants[name].dtype for name in node.inputs[:2] if name in self.constants]
         if 10 in types and self.trt.fake.numbers < (10, 0):
@@ -315,13 +344,15 @@ class _Import:
                     node.name
                 )
             )
+        self.check_scale(node)
         self.check_zero_point(node)
 
     def check_zero_point(self, node: Node) -> None:
         if len(node.inputs) < 3 or not node.inputs[2]:
-            return  # TensorRT takes a missing one for int8
+            if self.trt.fake.numbers >= (10, 0):
+                return  # taken for int8
+            text = "Assertion failed: This version of TensorRT requires 3 inputs for the {} operator."
+            raise _RefusedError(text.format(node.op))
         zero = self.constants.get(node.inputs[2])
         if zero is None or zero.values is None or np.any(zero.values != 0):
             raise _RefusedError("Assertion failed: {}: Non-zero zero point is not supported".format(node.name))
-        if zero.dtype == 2 and self.trt.fake.numbers < (10, 0):
-            raise _RefusedError("Assertion failed: {}: a zero point of type uint8 is not supported".format(node.name))
