@@ -6,6 +6,7 @@ the door: a context belongs to a thread, and sharing one is what "no currently a
 """
 
 import ctypes
+import logging
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from edgekit.errors import BackendError
 
 DRIVER = "libcuda.so.1"
+_log = logging.getLogger(__name__)
 _NO_DEVICE, _STUB = 100, 34  # CUDA_ERROR_NO_DEVICE, CUDA_ERROR_STUB_LIBRARY
 
 # module of a door, the library that it imports, how to get that; cuda-python first: it has graphs and is wheels only
@@ -172,7 +174,7 @@ def driver_problem() -> Optional[str]:
 
 
 def open_cuda(index: int = 0) -> Cuda:
-    """CUDA on device `index`, through the first binding that is installed.
+    """CUDA on device `index`, through the first binding that is installed and works.
 
     Raises:
         BackendError: no driver, no GPU, no such device, or no binding.
@@ -181,14 +183,18 @@ def open_cuda(index: int = 0) -> Cuda:
     if problem is not None:
         raise BackendError("cannot use the GPU: {}; run with --device cpu, or install the driver".format(problem))
     missing: List[str] = []
-    for module, _, install in _DOORS:
+    failed: List[BackendError] = []
+    for module, library, install in _DOORS:
         try:
-            door = import_module(module)
+            opened: Cuda = import_module(module).open_device(index)
+            return opened
         except ImportError as error:
             if error.name and error.name.startswith("edgekit"):
                 raise  # a mistake of ours, not a missing library
             missing.append(install)
-            continue
-        opened: Cuda = door.open_device(index)
-        return opened
+        except BackendError as error:  # where both are installed the other may serve, as on JetPack 6
+            _log.info("%s does not open the GPU: %s", library, error)
+            failed.append(error)
+    if failed:
+        raise failed[0]
     raise BackendError("cannot use the GPU: no Python binding of CUDA is installed; {}".format(", or ".join(missing)))

@@ -46,7 +46,7 @@ def test_source_as_an_option_and_further_sinks(edgekit, float_bundle, video, tmp
         (["BUNDLE", "absent.mp4"], "there is no source absent.mp4"),
         (["BUNDLE", "VIDEO", "--lowering", "trt9"], "no lowering 'trt9'; it has fp32"),
         (["BUNDLE", "VIDEO", "--track", "sort"], "unknown tracker 'sort'"),
-        (["BUNDLE", "VIDEO", "--device", "cuda"], "--device cuda is not available"),
+        (["BUNDLE", "VIDEO", "--device", "toaster"], "there is no device 'toaster'"),
         (["BUNDLE", "VIDEO", "--imgsz", "640"], "takes 64x64"),
         (["BUNDLE", "VIDEO", "boxes.txt"], "unknown sink boxes.txt"),
         (["BUNDLE", "VIDEO", "--save", "no/such/folder/out.mp4"], "cannot write no/such/folder/out.mp4"),

@@ -226,6 +226,25 @@ def test_cuda_python_comes_first(monkeypatch):
     door.close()
 
 
+def test_a_binding_that_does_not_open_the_gpu_leaves_it_to_the_other(monkeypatch):
+    gpu = FakeGpu(memory_mib=64)
+    install(monkeypatch, gpu, "cuda-python", "13.0.1")
+    for name, module in make_pycuda(gpu, "2026.1").items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+    def refuse(index):
+        raise BackendError("cuInit gives CUDA_ERROR_SYSTEM_DRIVER_MISMATCH")
+
+    monkeypatch.setattr(import_module("edgekit.nvidia.cuda_python"), "open_device", refuse)
+    opened = open_cuda()
+    assert opened.library == "pycuda 2026.1"
+    opened.close()
+    monkeypatch.setitem(sys.modules, "pycuda", None)
+    monkeypatch.delitem(sys.modules, "edgekit.nvidia.cuda_pycuda")
+    with pytest.raises(BackendError, match="DRIVER_MISMATCH"):
+        open_cuda()
+
+
 def test_without_a_binding_both_are_named(monkeypatch):
     install(monkeypatch, FakeGpu(), "pycuda", "2022.1")
     monkeypatch.setitem(sys.modules, "pycuda", None)
