@@ -39,7 +39,8 @@ class QdqStyle:
     Attributes:
         activations: "int8" (zero point 0) or "uint8" (zero point 128).
         from_floor: start the grid of a tensor at the lowest value that it can have, see `edgekit.graph.codes`.
-        weights: "int8" (codes + DQ), "float32" (values + Q + DQ) or "narrow-int8" (7-bit codes + DQ).
+        weights: "int8" (codes + DQ), "float32" (values + Q + DQ) or "narrow-int8" (codes + DQ, those of 8 bits on the
+            7-bit grid).
         bias: "float32", or "int32" (codes + DQ).
     """
 
@@ -129,7 +130,7 @@ class _Insertion:
         assert values is not None  # checked by the placement
         codes, scales = quantize(values, spec), np.array(spec.scale, np.float32)
         axis = {"axis": spec.axis} if spec.granularity == "channel" else {}
-        if self._style.weights == "narrow-int8":
+        if self._style.weights == "narrow-int8" and spec.bits == 8:  # narrower codes fit as they are
             scales = scales * np.float32(127.0 / 63.0)
             stored = self._constant(f"{layer}.codes", narrow_codes(codes), (layer_weight(layer), "narrow-int8"))
             scale = self._constant(f"{layer}.scale", _shaped(scales, spec))
@@ -144,7 +145,7 @@ class _Insertion:
         self, layer: str, codes: np.ndarray, spec: QuantSpec, scale: ir.Value, axis: dict[str, int]
     ) -> ir.Value:
         """int8 codes: an initializer, or computed by Q from float32 values that fall exactly on them (R8)."""
-        if self._style.weights == "int8":
+        if self._style.weights != "float32":
             return self._constant(f"{layer}.codes", codes, (layer_weight(layer), "int8"))
         values = dequantize(codes, spec)
         stored = self._constant(f"{layer}.values", values, (layer_weight(layer), "dequant-float32"))

@@ -1,11 +1,12 @@
 """Ranges and weights to a `QuantPlan`: which layers and tensors are integers, and their scales.
 
-Weights are symmetric int8, one scale an output channel. Activations are symmetric int8, one scale a tensor, planned
-for every float tensor whose range is known; which of them a target really quantises is its lowering's business.
+Weights are symmetric codes of 2 to 8 bits, one scale an output channel. Activations are symmetric int8, one scale a
+tensor, planned for every float tensor whose range is known; which of them a target really quantises is its lowering's
+business.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -15,8 +16,11 @@ from edgekit.graph.constants import constant_value
 from edgekit.graph.operators import is_weighted
 from edgekit.precision import QuantPlan, QuantSpec, fake_quantize
 
-WEIGHT_CLIPS = ("max", "mse")
-_RATIOS = np.linspace(1.0, 0.5, 26)
+WEIGHT_CLIPS = ("auto", "max", "mse")
+WEIGHT_BITS = range(2, 9)
+_RATIOS = np.linspace(1.0, 0.2, 81)
+"""Of the largest weight of a channel: two bits (-1, 0, 1) of bell-shaped weights want a third of it."""
+
 _BIAS_LIMIT = 2.0**30
 """Largest bias in units of its step (input scale times weight scale): int32, with room for the products."""
 
@@ -27,19 +31,27 @@ class PlanOptions:
 
     Attributes:
         method: what chose the ranges; written into each spec's `source`.
-        weight_clip: "max" covers every weight; "mse" clips where the squared error of a channel shrinks by it.
+        weight_clip: "max" covers every weight; "mse" clips where the squared error of a channel shrinks by it; "auto"
+            is "max" for weights of 8 bits and "mse" for narrower ones, where a scale that covers the largest weight
+            leaves too few codes to the others.
         keep_float: layer name -> why it stays in float.
-        bits: of weights and activations.
+        weight_bits: width of the weights, 2 to 8. The first and the last layers have 8 all the same: they hold few
+            weights, and what they lose no other layer can give back.
+        layer_bits: layer name -> width of its weights, whatever layer it is.
     """
 
     method: str = "mse"
-    weight_clip: str = "max"
+    weight_clip: str = "auto"
     keep_float: Mapping[str, str] = field(default_factory=dict)
-    bits: int = 8
+    weight_bits: int = 8
+    layer_bits: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.weight_clip not in WEIGHT_CLIPS:
             raise ValueError(f"weight_clip is one of {', '.join(WEIGHT_CLIPS)}, got {self.weight_clip!r}")
+        for bits in (self.weight_bits, *self.layer_bits.values()):
+            if bits not in WEIGHT_BITS:
+                raise ValueError(f"weights have {WEIGHT_BITS[0]} to {WEIGHT_BITS[-1]} bits, got {bits}")
 
 
 def make_plan(model: ir.Model, ranges: Mapping[str, Range], options: PlanOptions | None = None) -> QuantPlan:
@@ -52,7 +64,8 @@ def make_plan(model: ir.Model, ranges: Mapping[str, Range], options: PlanOptions
     """
     options = options or PlanOptions()
     source = f"ptq:{options.method}"
-    activations = {name: activation_spec(bounds, options.bits, source) for name, bounds in ranges.items()}
+    activations = {name: activation_spec(bounds, 8, source) for name, bounds in ranges.items()}
+    widths = layer_widths(model, options)
     weights, excluded = {}, {}
     for node in weighted_layers(model):
         name = str(node.name)
@@ -61,8 +74,23 @@ def make_plan(model: ir.Model, ranges: Mapping[str, Range], options: PlanOptions
         elif node.inputs[0] is None or node.inputs[0].name not in activations:
             excluded[name] = "the range of its input is not known"
         else:
-            weights[name] = weight_spec(node, activations[str(node.inputs[0].name)].scale[0], options)
+            scale = activations[str(node.inputs[0].name)].scale[0]
+            weights[name] = weight_spec(node, scale, widths[name], options.weight_clip)
     return QuantPlan(weights=weights, activations=activations, excluded=excluded)
+
+
+def keep_in_float(plan: QuantPlan, layers: Mapping[str, str]) -> QuantPlan:
+    """`plan` without `layers` (name -> why): what `make_plan` gives for them, without a search for scales anew."""
+    weights = {name: spec for name, spec in plan.weights.items() if name not in layers}
+    kept = {name: layers[name] for name in (*plan.weights, *plan.excluded) if name in layers}
+    return replace(plan, weights=weights, excluded={**plan.excluded, **kept})
+
+
+def layer_widths(model: ir.Model, options: PlanOptions) -> dict[str, int]:
+    """Layer name -> bits of its weights, were it quantised."""
+    outer = {*first_layers(model), *last_layers(model)}
+    widths = {str(n.name): 8 if n.name in outer else options.weight_bits for n in weighted_layers(model)}
+    return widths | {name: bits for name, bits in options.layer_bits.items() if name in widths}
 
 
 def weighted_layers(model: ir.Model) -> list[ir.Node]:
@@ -107,33 +135,35 @@ def activation_spec(bounds: Range, bits: int, source: str) -> QuantSpec:
     return QuantSpec(bits=bits, scale=(float(np.float32(largest / qmax if largest > 0 else 1.0)),), source=source)
 
 
-def weight_spec(node: ir.Node, input_scale: float, options: PlanOptions) -> QuantSpec:
+def weight_spec(node: ir.Node, input_scale: float, bits: int, clip: str = "auto") -> QuantSpec:
     """Symmetric, one scale an output channel; a grouped ConvTranspose has one for all.
 
     Args:
         node: a weighted layer.
         input_scale: of its activation; a channel whose weights vanish beside its bias gets a scale at which the bias
             still fits int32.
-        options: bits and clipping.
+        bits: width of the codes.
+        clip: see `PlanOptions.weight_clip`.
     """
     weight = constant_value(node.inputs[1])
     assert weight is not None
     axis = weight_axis(node)
-    qmax = 2 ** (options.bits - 1) - 1
+    qmax = 2 ** (bits - 1) - 1
+    clip = ("max" if bits == 8 else "mse") if clip == "auto" else clip
     rows = weight.reshape(1, -1) if axis is None else np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
     rows = rows.astype(np.float64)
     scale = np.abs(rows).max(axis=1) / qmax
-    if options.weight_clip == "mse":
+    if clip == "mse":
         scale = _best_scale(rows, scale, qmax)
     scale = np.maximum(scale, _bias_floor(node, input_scale, len(scale)))
     scale = np.where(scale > 0, scale, 1.0).astype(np.float32)
     granularity = "tensor" if axis is None else "channel"
     return QuantSpec(
-        options.bits,
+        bits,
         tuple(map(float, scale)),
         granularity=granularity,
         axis=axis or 0,
-        source=f"ptq:{options.weight_clip}",
+        source=f"ptq:{clip}",
     )
 
 

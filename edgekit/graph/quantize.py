@@ -1,5 +1,6 @@
 """Post-training quantisation, the verb: a float network and a folder of pictures in, a `QuantPlan` out."""
 
+import difflib
 import logging
 import os
 import resource
@@ -18,7 +19,16 @@ from edgekit.graph.calibrate.stream import stream
 from edgekit.graph.equalize import equalize
 from edgekit.graph.families import Family, detect_family
 from edgekit.graph.overflow import OverflowScan, overflowing
-from edgekit.graph.plan import WEIGHT_CLIPS, PlanOptions, first_layers, last_layers, make_plan, weighted_layers
+from edgekit.graph.plan import (
+    WEIGHT_BITS,
+    WEIGHT_CLIPS,
+    PlanOptions,
+    first_layers,
+    keep_in_float,
+    last_layers,
+    make_plan,
+    weighted_layers,
+)
 from edgekit.graph.ranges import RangeTable, difference, graph_digest, load_table, make_table, save_table
 from edgekit.graph.sensitivity import FloatChoice, Judge, choose_float_layers
 from edgekit.precision import QuantPlan
@@ -42,7 +52,9 @@ class QuantizeOptions:
         method: calibration method, a key of `METHODS`, or "auto": that of `AUTO_METHODS` whose boxes agree best.
         images: how many pictures of a folder; None means all.
         seed: what chooses them.
-        weight_clip: "max" or "mse", see `PlanOptions`.
+        weight_clip: "auto", "max" or "mse", see `PlanOptions`.
+        weight_bits: width of the weights, 2 to 8; the first and the last layers keep 8.
+        layer_bits: (layer name, width) of layers that have another; first and last ones too.
         float_layers: "auto" measures the stem and the head's last layers, "search" goes on to single layers (minutes);
             "none", "stem", "head" and "stem+head" do not measure.
         keep_float: names of layers that stay in float whatever is measured.
@@ -56,7 +68,9 @@ class QuantizeOptions:
     method: str = "auto"
     images: int | None = None
     seed: int = 0
-    weight_clip: str = "max"
+    weight_clip: str = "auto"
+    weight_bits: int = 8
+    layer_bits: tuple[tuple[str, int], ...] = ()
     float_layers: str = "auto"
     keep_float: tuple[str, ...] = ()
     judge_images: int = 8
@@ -74,6 +88,12 @@ class QuantizeOptions:
         ):
             if value not in known:
                 raise ConfigError(f"unknown {name} {value!r}, expected one of {', '.join(known)}")
+        for name, bits in (("weight_bits", self.weight_bits), *self.layer_bits):
+            if bits not in WEIGHT_BITS:
+                raise ConfigError(f"{name} is {bits} bits, expected {WEIGHT_BITS[0]} to {WEIGHT_BITS[-1]}")
+        twice = [name for name, _ in self.layer_bits if name in self.keep_float]
+        if twice:
+            raise ConfigError(f"layer {twice[0]!r} is to stay in float and to have a width; leave one of them out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +159,13 @@ def quantize_model(
     Raises:
         DataError: no pictures, too few, or one that cannot be read.
         ModelError: not a detector, or a tensor is not finite.
-        ConfigError: a layer in `keep_float` does not exist.
+        ConfigError: a layer in `keep_float` or `layer_bits` does not exist.
     """
     options = options or QuantizeOptions()
     family = family or detect_family(model)
     chosen = choose_images(images, options.images, options.seed) if isinstance(images, str) else images
-    _check_layers(model, options.keep_float)
+    _check_layers(model, options.keep_float, "to keep in float")
+    _check_layers(model, [layer for layer, _ in options.layer_bits], "to give a width to")
     if options.equalize:
         model = model.clone()
         _logger.info("equalised %d pairs of layers", len(equalize(model)))
@@ -198,9 +219,11 @@ def _candidate(
     judge: Judge | None,
     progress: Progress | None,
 ) -> _Candidate:
+    widths = dict(options.layer_bits)
+    whole = make_plan(model, ranges, PlanOptions(method, options.weight_clip, {}, options.weight_bits, widths))
+
     def plan_with(keep: dict[str, str]) -> QuantPlan:
-        kept = {**keep, **dict.fromkeys(options.keep_float, "asked for")}
-        return make_plan(model, ranges, PlanOptions(method, options.weight_clip, kept))
+        return keep_in_float(whole, {**keep, **dict.fromkeys(options.keep_float, "asked for")})
 
     if judge is not None and options.float_layers in ("auto", "search"):
         single = options.float_layers == "search"
@@ -272,13 +295,13 @@ def _reusable(
     return table, path
 
 
-def _check_layers(model: ir.Model, names: Sequence[str]) -> None:
+def _check_layers(model: ir.Model, names: Sequence[str], purpose: str) -> None:
     known = [str(node.name) for node in weighted_layers(model)]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ConfigError(
-            f"no layer {unknown[0]!r} to keep in float; layers are {', '.join(known[:4])}, …, {known[-1]}"
-        )
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise ConfigError(f"no layer {name!r} {purpose}; {hint}layers are {', '.join(known[:4])}, …, {known[-1]}")
 
 
 def _fixed_groups(model: ir.Model, choice: str) -> dict[str, str]:

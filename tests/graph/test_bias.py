@@ -21,7 +21,7 @@ def planned(bits: int = 4):
     histograms = spread(model, stream(model, ((str(i), x) for i, x in enumerate(inputs())), 3))
     ranges = {name: (h.low, h.high) for name, h in histograms.items()}
     ranges.update({name: (0.0, 1.0) for node in model.graph for name in [node.outputs[0].name] if "gate" in name})
-    return model, make_plan(model, ranges, PlanOptions(bits=bits))
+    return model, make_plan(model, ranges, PlanOptions(weight_bits=bits))
 
 
 def means(model, plan, names):

@@ -5,13 +5,16 @@ import onnx_ir as ir
 import pytest
 
 from edgekit.errors import ConfigError, DataError
+from edgekit.graph.bake import bake_weights
 from edgekit.graph.calibrate import METHODS
 from edgekit.graph.calibrate.images import choose_images, prepared
+from edgekit.graph.families import detect_family
 from edgekit.graph.insert import insert_qdq
 from edgekit.graph.load import load_canonical, model_bytes
 from edgekit.graph.quantize import AUTO_METHODS, QuantizeOptions, quantize_model, spaced
 from edgekit.graph.ranges import load_table
 from edgekit.graph.runner import Runner
+from edgekit.metrics.arrays import snr_db
 from tests.graph import tiny
 
 
@@ -120,6 +123,53 @@ def test_adjusted_weights_come_back_with_the_plan(folder):
     assert model_bytes(model) == before
     assert model_bytes(done.model) != before
     assert [node.name for node in done.model.graph] == [node.name for node in model.graph]
+
+
+def test_widths_are_those_asked_for(folder):
+    options = QuantizeOptions(
+        method="minmax", float_layers="none", weight_bits=3, layer_bits=(("down8_node", 5), ("stem_node", 7)), threads=1
+    )
+    plan = quantize_model(load_canonical(tiny.yolox()), folder, options).plan
+    widths = {name: spec.bits for name, spec in plan.weights.items()}
+    assert (widths["stem_node"], widths["down8_node"], widths["down4_node"], widths["cls0_node"]) == (7, 5, 3, 8)
+
+
+def test_fewer_bits_cost_more(folder):
+    """Of the outputs, in float arithmetic with quantised weights; bias correction gives some of it back."""
+    model = load_canonical(tiny.yolox())
+    images = [x for _, x in prepared(choose_images(folder, 4, 0).images, detect_family(model).preprocess)]
+
+    def ratio(bits, correction="none"):
+        options = QuantizeOptions(
+            method="minmax", float_layers="none", weight_bits=bits, bias_correction=correction, threads=1
+        )
+        done = quantize_model(model, folder, options)
+        quantized = bake_weights(done.model, done.plan)
+        pairs = [(Runner(model).run(x)[0], Runner(quantized).run(x)[0]) for x in images]
+        return snr_db(*(np.stack(side) for side in zip(*pairs, strict=True)))
+
+    assert ratio(2) < ratio(4) < ratio(6) < ratio(8)
+    assert ratio(2, "weights") > ratio(2) + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight_bits": 0}, "weight_bits is 0 bits, expected 2 to 8"),
+        ({"weight_bits": 9}, "weight_bits is 9 bits, expected 2 to 8"),
+        ({"layer_bits": (("stem_node", 1),)}, "stem_node is 1 bits, expected 2 to 8"),
+        ({"layer_bits": (("stem_node", 4),), "keep_float": ("stem_node",)}, "'stem_node' is to stay in float and to"),
+    ],
+)
+def test_widths_that_cannot_be(options, message):
+    with pytest.raises(ConfigError, match=message):
+        QuantizeOptions(**options)
+
+
+def test_a_width_for_a_layer_that_does_not_exist(folder):
+    options = QuantizeOptions(layer_bits=(("down_8node", 4),))
+    with pytest.raises(ConfigError, match="no layer 'down_8node' to give a width to; did you mean 'down8_node'?"):
+        quantize_model(load_canonical(tiny.yolox()), folder, options)
 
 
 def test_bad_folders_and_options(tmp_path):
