@@ -7,6 +7,8 @@ shapes of the outputs, which tell the families apart:
     yolox     one (1, N, 5 + C), N = the cells of strides 8, 16, 32 (, 64)
     yolov8    one (1, 4 + C, N), fewer rows than columns
     nanodet   two a stride: (n, C) scores and (n, 4 * (reg_max + 1)) bins, n = the cells of that stride
+
+A yolov5 head (`process.decode`) is known by the metadata alone: shapes do not tell its anchors.
 """
 
 import ast
@@ -94,7 +96,7 @@ def metadata_of(family: Family) -> dict[str, str]:
 def usual_preprocess(family: str, hw: tuple[int, int]) -> Preprocess:
     """What networks of `family` were trained on, for an input of (height, width) pixels."""
     height, width = hw
-    if family == "yolov8":
+    if family in ("yolov5", "yolov8"):
         return Preprocess(height, width, letterbox="center", scale=1.0 / 255.0, rgb=True)
     if family == "nanodet":
         return Preprocess(height, width, pad_value=0, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))
@@ -135,7 +137,8 @@ def _unknown(shapes: list[tuple[int, ...]], hw: tuple[int, int], family: str | N
     cells = sum(_cells(hw, stride) for stride in (8, 16, 32))
     return (
         f"{what}: outputs {seen} for a {hw[0]}x{hw[1]} input; known are yolox (1x{cells}x(5+classes)), yolov8 "
-        f"(1x(4+classes)x{cells}) and nanodet (scores and bins for each stride), exported without NMS"
+        f"(1x(4+classes)x{cells}) and nanodet (scores and bins for each stride), exported without NMS; "
+        "a yolov5 head is known by the anchors in the metadata that edgekit writes"
     )
 
 

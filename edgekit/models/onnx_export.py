@@ -14,21 +14,26 @@ import torch
 from edgekit.errors import ModelError
 from edgekit.files import atomic_write
 from edgekit.models.fasterx import Fasterx
+from edgekit.models.superyolo import SuperYolo
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 17
 
+Detector = Fasterx | SuperYolo
+
 
 def export_onnx(
-    model: Fasterx,
+    model: Detector,
     path: Path,
     size_hw: tuple[int, int],
     classes: Sequence[str],
     preprocess: Mapping[str, object] | None = None,
 ) -> None:
     """Write `model.deploy()` to `path` as ONNX with input `images` (1, 3, H, W) and output `output` (1, N, 5 + nc).
+
+    A network of colour and infrared has four input channels.
 
     `metadata_props` carries JSON under `classes`, `preprocess` and `decode`, so that the file explains itself.
 
@@ -49,10 +54,11 @@ def export_onnx(
         file.write(proto.SerializeToString())
 
 
-def _traced(model: Fasterx, height: int, width: int) -> onnx.ModelProto:
+def _traced(model: Detector, height: int, width: int) -> onnx.ModelProto:
     import onnx
 
-    example = torch.zeros(1, 3, height, width)
+    channels = model.in_channels if isinstance(model, SuperYolo) else 3
+    example = torch.zeros(1, channels, height, width)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The TorchScript exporter keeps one Conv per convolution and names initialisers after the modules, which is
@@ -71,9 +77,18 @@ def _traced(model: Fasterx, height: int, width: int) -> onnx.ModelProto:
     return onnx.load_from_string(buffer.getvalue())
 
 
-def _annotate(proto: onnx.ModelProto, model: Fasterx, classes: Sequence[str], preprocess: Mapping[str, object]) -> None:
+def _decode_of(model: Detector) -> dict[str, object]:
     decode = {"family": "yolox", "num_classes": model.num_classes, "strides": list(model.strides)}
-    for key, value in (("classes", list(classes)), ("preprocess", dict(preprocess)), ("decode", decode)):
+    if isinstance(model, SuperYolo):
+        decode.update(family="yolov5", anchors=[[list(box) for box in level] for level in model.head.anchors])
+    return decode
+
+
+def _annotate(
+    proto: onnx.ModelProto, model: Detector, classes: Sequence[str], preprocess: Mapping[str, object]
+) -> None:
+    notes = (("classes", list(classes)), ("preprocess", dict(preprocess)), ("decode", _decode_of(model)))
+    for key, value in notes:
         entry = proto.metadata_props.add()
         entry.key, entry.value = key, json.dumps(value)
     proto.producer_name = "edgekit"

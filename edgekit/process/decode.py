@@ -6,11 +6,14 @@ Families (H x W input, strides 8, 16, 32 by default; anchors run row by row, fin
 
 yolox    one output (1, N, 5 + C): tx, ty, tw, th, objectness, C class scores (both already sigmoid).
          cx = (tx + gx) * s, cy = (ty + gy) * s, w = exp(tw) * s, h = exp(th) * s; score = objectness * class.
+yolov5   one output (1, N, 5 + C), all sigmoid: px, py, pw, ph, objectness, C class scores; a stride has A anchors, and
+         its rows run anchor by anchor, in it row by row. cx = (2 px - 0.5 + gx) * s, cy = (2 py - 0.5 + gy) * s,
+         w = (2 pw)^2 * aw, h = (2 ph)^2 * ah, (aw, ah) the anchor in input pixels; score = objectness * class.
 yolov8   one output (1, 4 + C, N), or transposed: cx, cy, w, h in input pixels, C class scores.
 nanodet  two outputs a stride, told apart by their shape: (n, C) class scores, (n, 4 * (reg_max + 1)) bins.
          side = sum(softmax(bins) * [0 .. reg_max]) * s around the centre ((gx + 0.5) * s, (gy + 0.5) * s).
 
-An anchor gives one box, of its best class (as the demos of all three families do).
+An anchor gives one box, of its best class (as the demos of these families do).
 """
 
 import functools
@@ -34,13 +37,14 @@ class DecodeSpec:
     """How raw outputs become boxes.
 
     Attributes:
-        family: "yolox", "yolov8" or "nanodet".
+        family: "yolox", "yolov5", "yolov8" or "nanodet".
         num_classes: how many classes the head scores.
         strides: input pixels per grid cell, finest first; unused by yolov8.
         reg_max: largest bin of nanodet's box distributions.
         conf: candidates of a lower score are dropped.
         iou: overlap above which the weaker box of the same class goes.
         max_det: at most this many boxes a frame.
+        anchors: yolov5's, (width, height) in input pixels, the same number for each stride; empty in other families.
     """
 
     family: str
@@ -50,16 +54,21 @@ class DecodeSpec:
     conf: float = 0.25
     iou: float = 0.65
     max_det: int = 300
+    anchors: Tuple[Tuple[Tuple[float, float], ...], ...] = ()
 
     def __post_init__(self) -> None:
         if self.family not in _DECODERS:
             raise ValueError("family is one of {}, got {!r}".format(", ".join(_DECODERS), self.family))
         if self.num_classes < 1 or not self.strides or self.max_det < 1:
             raise ValueError("a head has at least one class, one stride and one box, got {}".format(self))
+        if self.family == "yolov5":
+            _check_anchors(self.anchors, self.strides)
+        elif self.anchors:
+            raise ValueError("a {} head has no anchors, got {}".format(self.family, self.anchors))
 
     def to_json(self) -> Dict[str, Any]:
         """A plain dict; `from_json` gives the same value back."""
-        return {
+        plain = {
             "family": self.family,
             "num_classes": self.num_classes,
             "strides": list(self.strides),
@@ -67,13 +76,18 @@ class DecodeSpec:
             "conf": self.conf,
             "iou": self.iou,
             "max_det": self.max_det,
-        }
+        }  # type: Dict[str, Any]
+        if self.anchors:
+            plain["anchors"] = [[list(box) for box in level] for level in self.anchors]
+        return plain
 
     @classmethod
     def from_json(cls, value: Dict[str, Any]) -> "DecodeSpec":
         """The value that `to_json` wrote."""
         plain = dict(value)
         plain["strides"] = tuple(plain["strides"])
+        levels = plain.get("anchors", ())
+        plain["anchors"] = tuple(tuple((float(w), float(h)) for w, h in level) for level in levels)
         return cls(**plain)
 
 
@@ -147,6 +161,38 @@ def _decode_yolox(outputs: Sequence[np.ndarray], spec: DecodeSpec, size_hw: Tupl
     size = np.exp(np.minimum(raw[:, 2:4], _LARGEST))
     cxcywh = np.concatenate([raw[:, :2] + cells, size], axis=1) * steps
     return cxcywh_to_xyxy(cxcywh), score, class_id
+
+
+def _check_anchors(anchors: Sequence[Sequence[Tuple[float, float]]], strides: Tuple[int, ...]) -> None:
+    same = len(anchors) == len(strides) and len({len(level) for level in anchors}) == 1
+    if not same or not anchors[0] or not all(side > 0 for level in anchors for box in level for side in box):
+        raise ValueError("a yolov5 head has the same number of anchors for each stride, got {}".format(anchors))
+
+
+@functools.lru_cache(maxsize=16)
+def _anchor_grid(size_hw: Tuple[int, int], spec: DecodeSpec) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Column and row (N, 2), stride (N, 1) and anchor (N, 2) of every row, float32; shared, so never written."""
+    cells, steps, boxes = [], [], []
+    for stride, level in zip(spec.strides, spec.anchors):
+        cell, step = _grid(size_hw, (stride,))
+        cells += [cell] * len(level)
+        steps += [step] * len(level)
+        boxes.append(np.repeat(np.array(level, dtype=np.float32), len(cell), axis=0))
+    return np.concatenate(cells), np.concatenate(steps), np.concatenate(boxes)
+
+
+def _decode_yolov5(
+    outputs: Sequence[np.ndarray], spec: DecodeSpec, size_hw: Tuple[int, int], conf: float
+) -> Candidates:
+    cells, steps, boxes = _anchor_grid(size_hw, spec)
+    raw = _single(outputs, (len(cells), 5 + spec.num_classes), spec)
+    rows = np.flatnonzero(raw[:, 4] >= conf)
+    raw = raw[rows]
+    keep, score, class_id = _best_class(raw[:, 5:] * raw[:, 4:5], conf)
+    raw, rows = raw[keep], rows[keep]
+    centre = (2 * raw[:, :2] - np.float32(0.5) + cells[rows]) * steps[rows]
+    size = (2 * raw[:, 2:4]) ** 2 * boxes[rows]
+    return cxcywh_to_xyxy(np.concatenate([centre, size], axis=1)), score, class_id
 
 
 def _decode_yolov8(
@@ -227,6 +273,7 @@ def _mismatch(outputs: Sequence[np.ndarray], expected: str, spec: DecodeSpec) ->
 _Decoder = Callable[[Sequence[np.ndarray], DecodeSpec, Tuple[int, int], float], Candidates]
 _DECODERS: Dict[str, _Decoder] = {
     "yolox": _decode_yolox,
+    "yolov5": _decode_yolov5,
     "yolov8": _decode_yolov8,
     "nanodet": _decode_nanodet,
 }

@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
 from edgekit.errors import ModelError
 from edgekit.graph.families import COCO_80, detect_family, metadata_of, usual_preprocess
 from edgekit.graph.load import load_canonical
+from edgekit.process.decode import DecodeSpec
 from edgekit.process.prepare import Preprocess
 from tests.graph import tiny
 
@@ -36,6 +39,17 @@ def test_metadata_that_leaves_things_out_is_filled_with_the_usual():
     entries = {"classes": '["a", "b", "c"]', "decode": decode, "preprocess": '{"scale": 0.5}'}
     found = detect_family(load_canonical(tiny.yolox(metadata=entries)))
     assert found.preprocess == Preprocess(tiny.SIZE, tiny.SIZE, scale=0.5)
+
+
+def test_anchors_come_from_the_metadata_alone():
+    decode = {"family": "yolov5", "num_classes": 3, "strides": [16], "anchors": [[[10, 13], [16, 30]]]}
+    entries = {"classes": '["a", "b", "c"]', "decode": json.dumps(decode), "preprocess": "{}"}
+    found = detect_family(load_canonical(tiny.yolox(metadata=entries)))
+    assert found.decode == DecodeSpec("yolov5", 3, (16,), anchors=(((10.0, 13.0), (16.0, 30.0)),))
+    assert (found.preprocess.letterbox, found.preprocess.rgb) == ("center", True)
+    decode["anchors"] = [[10, 13]]
+    with pytest.raises(ModelError, match="metadata .* cannot be used"):
+        detect_family(load_canonical(tiny.yolox(metadata={**entries, "decode": json.dumps(decode)})))
 
 
 def test_broken_metadata_is_an_error():

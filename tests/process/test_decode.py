@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,57 @@ def test_yolox_matches_the_formula():
             expected.append(box + [scores.max(), scores.argmax()])
     np.testing.assert_allclose(np.column_stack([xyxy, score, class_id]), np.array(expected), rtol=1e-5)
     assert (xyxy.dtype, score.dtype, class_id.dtype) == (np.float32, np.float32, np.int64)
+
+
+ANCHOR_SIZES = (((10, 13), (16, 30)), ((30, 61), (62, 45)), ((116, 90), (156, 198)))
+
+
+def test_yolov5_matches_the_formula():
+    """A stride's rows run anchor by anchor, in it row by row."""
+    rng = np.random.RandomState(6)
+    raw = rng.rand(1, 2 * ANCHORS, 8).astype(np.float32)
+    xyxy, score, class_id = decode([raw], DecodeSpec("yolov5", 3, anchors=ANCHOR_SIZES), SIZE, 0.3)
+    places = [
+        (stride, x, y, anchor)
+        for stride, (rows, columns), level in zip(STRIDES, CELLS, ANCHOR_SIZES)
+        for anchor in level
+        for y in range(rows)
+        for x in range(columns)
+    ]
+    expected = []
+    for (stride, x, y, (aw, ah)), row in zip(places, raw[0]):
+        scores = row[4] * row[5:]
+        if scores.max() >= 0.3:
+            cx, cy = (2 * row[0] - 0.5 + x) * stride, (2 * row[1] - 0.5 + y) * stride
+            w, h = (2 * row[2]) ** 2 * aw, (2 * row[3]) ** 2 * ah
+            box = [cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2]
+            expected.append(box + [scores.max(), scores.argmax()])
+    np.testing.assert_allclose(np.column_stack([xyxy, score, class_id]), np.array(expected), rtol=1e-4, atol=1e-4)
+    assert (xyxy.dtype, score.dtype, class_id.dtype) == (np.float32, np.float32, np.int64)
+
+
+def test_yolov5_takes_other_strides():
+    """One head at stride 4, three anchors: SuperYOLO's."""
+    spec = DecodeSpec("yolov5", 2, (4,), anchors=(((10, 13), (16, 30), (33, 23)),))
+    raw = np.zeros((1, 3 * 4 * 6, 7), np.float32)
+    raw[0, 24 + 6 + 2] = [0.5, 0.5, 0.5, 0.5, 1, 0, 0.8]  # second anchor, row 1, column 2
+    xyxy, score, class_id = decode([raw], spec, (16, 24), 0.5)
+    np.testing.assert_allclose(xyxy, [[10 - 8, 6 - 15, 10 + 8, 6 + 15]])
+    assert (score.tolist(), class_id.tolist()) == ([pytest.approx(0.8)], [1])
+
+
+@pytest.mark.parametrize(
+    "anchors",
+    [(), (((1, 2),),), (((1, 2),), ((1, 2),), ()), (((1, 2),), ((1, 2),), ((0, 2),)), ((), (), ())],
+)
+def test_yolov5_needs_anchors_for_each_stride(anchors):
+    with pytest.raises(ValueError, match="a yolov5 head has the same number of anchors for each stride, got"):
+        DecodeSpec("yolov5", 3, anchors=anchors)
+
+
+def test_other_families_have_no_anchors():
+    with pytest.raises(ValueError, match="a yolox head has no anchors"):
+        DecodeSpec("yolox", 3, anchors=ANCHOR_SIZES)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -126,6 +179,12 @@ def test_json_round_trip():
     assert DecodeSpec.from_json(spec.to_json()) == spec
 
 
+def test_anchors_survive_json_and_other_families_do_not_mention_them():
+    spec = DecodeSpec("yolov5", 8, (4, 8, 16), anchors=ANCHOR_SIZES)
+    assert DecodeSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert "anchors" not in DecodeSpec("yolox", 8).to_json()
+
+
 def test_unknown_family_names_the_known():
-    with pytest.raises(ValueError, match="yolox, yolov8, nanodet"):
+    with pytest.raises(ValueError, match="yolox, yolov5, yolov8, nanodet"):
         DecodeSpec("ssd", 3)
