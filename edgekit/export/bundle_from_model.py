@@ -17,7 +17,7 @@ from edgekit.graph.calibrate.images import prepared
 from edgekit.graph.external import with_external_data
 from edgekit.graph.hints import hints_of
 from edgekit.graph.load import input_hw
-from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, LoweredModel, check_lowering, lower
+from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, ON_REQUEST, LoweredModel, check_lowering, lower
 from edgekit.graph.parity import RUNS_OPTIMISED, Parity, ParityCheck
 from edgekit.graph.plan import weighted_layers
 from edgekit.graph.quantize import QuantizeOptions, spaced
@@ -26,7 +26,7 @@ from edgekit.graph.sources import stored_tensors
 from edgekit.precision import QuantPlan
 
 # The lowering whose boxes stand for the bundle's, best first: ort-arm has the same boxes as ort-x86.
-_GOLDEN_OF = ("ort-x86", "ort-arm", "ort-x86-narrow", "fp32", "fp16", "trt8", "trt10")
+_GOLDEN_OF = ("ort-x86", "ort-arm", "packed", "ort-x86-narrow", "fp32", "fp16", "trt8", "trt10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ExportOptions:
 
     Attributes:
         quantize: options of the quantisation.
-        lowerings: which graphs to write; None writes all that the network can have.
+        lowerings: which graphs to write; None writes all that the network can have but those of `ON_REQUEST`.
         name: of the model; None takes the file's.
         licence: of the weights, for the manifest.
         family: head family, where the shapes do not tell.
@@ -127,7 +127,7 @@ def check_folder(output: str) -> None:
 
 def _chosen_lowerings(asked: Sequence[str] | None, quantized: bool) -> list[str]:
     if asked is None:
-        return list(LOWERINGS if quantized else FLOAT_LOWERINGS)
+        return [name for name in LOWERINGS if name not in ON_REQUEST] if quantized else list(FLOAT_LOWERINGS)
     for name in asked:
         check_lowering(name, quantized)
     if not asked:

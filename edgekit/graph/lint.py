@@ -69,6 +69,7 @@ TARGETS: dict[str, tuple[Rule, ...]] = {
     "ort-x86-narrow": (*_CPU, lint_cpu.unsigned_on_x86, lint_cpu.narrow_weights),
     "openvino": (*_CPU, lint_cpu.unsigned_on_x86),
     "ort-arm": _CPU,
+    "packed": (*_CPU, lint_cpu.unsigned_on_x86),
 }
 
 

@@ -62,12 +62,18 @@ THRESHOLDS: dict[str, Thresholds] = {
     "ort-x86": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
     "ort-x86-narrow": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
     "ort-arm": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
+    "packed": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
 }
 
 # onnxruntime runs these as their users do; the others node by node (no fused kernel of theirs runs here), and what is
 # float16 rounded as `half_arithmetic` says.
-RUNS_OPTIMISED = frozenset({"fp32", "ort-x86", "ort-x86-narrow"})
-_STYLES = {"ort-x86": ort_x86.STYLE, "ort-x86-narrow": ort_x86.NARROW, "ort-arm": ort_arm.STYLE}
+RUNS_OPTIMISED = frozenset({"fp32", "ort-x86", "ort-x86-narrow", "packed"})
+_STYLES = {
+    "ort-x86": ort_x86.STYLE,
+    "ort-x86-narrow": ort_x86.NARROW,
+    "ort-arm": ort_arm.STYLE,
+    "packed": ort_x86.STYLE,
+}
 _CODE_IMAGES = 2
 _LEAST_BOXES = 10
 

@@ -19,7 +19,7 @@ from edgekit.graph.calibrate.images import prepared
 from edgekit.graph.families import detect_family
 from edgekit.graph.lint import lint_bundle
 from edgekit.graph.load import load_canonical
-from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, lower
+from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, ON_REQUEST, lower
 from edgekit.graph.parity import RUNS_OPTIMISED, THRESHOLDS, ParityCheck, Thresholds
 from edgekit.graph.quantize import QuantizeOptions
 from edgekit.graph.runner import Runner
@@ -54,12 +54,12 @@ def exported(world):
 
 def test_a_bundle_has_every_lowering_with_its_parity(exported):
     bundle, report, steps = exported
-    assert set(bundle.lowerings) == set(LOWERINGS)
-    for name in LOWERINGS:
+    assert set(bundle.lowerings) == set(LOWERINGS) - set(ON_REQUEST)
+    for name in bundle.lowerings:
         assert bundle.manifest["lowerings"][name]["parity"]["passed"] is True
         assert report.lowerings[name].to_json()["parity"]["passed"] is True
     assert bundle.manifest["lowerings"]["trt10"]["requires"]["flags"] == ["STRONGLY_TYPED"]
-    assert lint_bundle(bundle) == {name: [] for name in LOWERINGS}
+    assert lint_bundle(bundle) == {name: [] for name in bundle.lowerings}
     assert [text for _, _, text in steps][-1] == "tiny.ekb"
     assert all(done <= total for done, total, _ in steps)
 
@@ -153,7 +153,7 @@ def test_golden_vectors_are_what_each_lowering_gives(exported, tmp_path):
     for record in golden:
         assert record["detections"] == record["detections_of"]["ort-x86"]
         image = cv2.imdecode(np.frombuffer(bundle.read(record["image"]), np.uint8), cv2.IMREAD_COLOR)
-        for name in LOWERINGS:
+        for name in bundle.lowerings:
             path = bundle.materialise(name, str(tmp_path))
             runner = Runner(ir.from_proto(onnx.load(path)), optimised=name in RUNS_OPTIMISED)
             expected = np.lib.format.read_array(io.BytesIO(bundle.read(record["outputs"][name])))
@@ -352,6 +352,6 @@ def test_foreign_detectors(reference_data, tmp_path, name):
     calib = str(reference_data / "coco_val_subset" / "images" / "calib")
     report = bundle_from_model(str(source), str(tmp_path / "x.ekb"), calib=calib, options=options)
     bundle = open_bundle(tmp_path / "x.ekb")
-    assert lint_bundle(bundle) == {lowering: [] for lowering in LOWERINGS}
+    assert lint_bundle(bundle) == {lowering: [] for lowering in bundle.lowerings}
     assert report.output_bytes < 0.5 * report.source_bytes
     assert all(record["detections"] for record in bundle.manifest["golden"])

@@ -13,11 +13,14 @@ from edgekit.graph.half import to_half
 from edgekit.graph.lint import lint
 from edgekit.graph.load import load_canonical
 from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, check_lowering, lower
+from edgekit.graph.parity import RUNS_OPTIMISED
+from edgekit.graph.plan import PlanOptions, make_plan, weighted_layers
 from edgekit.graph.runner import Runner
 from edgekit.graph.sources import stored_tensors
 from edgekit.metrics.arrays import snr_db
-from edgekit.precision import narrow_codes
+from edgekit.precision import dequantize, narrow_codes, quantize
 from tests.graph import small, tiny
+from tests.graph.tiny import Net
 
 NETS = {"silu": small.silu_net, "relu": small.relu_net, "concat": small.concat_net}
 INT8 = [name for name in LOWERINGS if name not in FLOAT_LOWERINGS]
@@ -56,7 +59,7 @@ def test_inputs_and_outputs_keep_names_shapes_and_float32(network, name):
 @pytest.mark.parametrize("name", list(LOWERINGS))
 def test_every_lowering_is_near_the_float_network(network, name):
     model, plan = network
-    optimised = name.startswith("ort-x86")
+    optimised = name in RUNS_OPTIMISED
     x = small.inputs(model)[0]
     reference = Runner(model).run(x)[0]
     value = Runner(lower(name, model, plan).model, optimised=optimised).run(x)[0]
@@ -84,6 +87,55 @@ def test_arm_and_x86_are_the_same_numbers(network):
     runs = [Runner(lower(name, model, plan).model, optimised=False) for name in ("ort-x86", "ort-arm")]
     for x in small.inputs(model):
         np.testing.assert_array_equal(*[runner.run(x)[0] for runner in runs])
+
+
+@pytest.fixture(scope="module")
+def odd_network():
+    """Odd counts of channels, odd kernels, a transposed convolution: no length is a multiple of 8."""
+    net = Net(size=15)
+    x = net.op("Relu", [net.conv("images", "stem", 3, 33)], "stem_relu")
+    x = net.op("Relu", [net.conv(x, "mix", 33, 17, 5)], "mix_relu")
+    w = net.constant("up_w", net.rng.normal(0, 0.1, (17, 19, 3, 3)).astype(np.float32))
+    x = net.op("Relu", [net.op("ConvTranspose", [x, w], "up")], "up_relu")
+    net.conv(net.op("Relu", [net.conv(x, "mid", 19, 35, 1)], "mid_relu"), "last", 35, 37, 3)
+    return small.canonical(net)
+
+
+@pytest.mark.parametrize("name", list(LOWERINGS))
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_weights_of_any_width_are_those_of_the_arithmetic(odd_network, name, bits):
+    """Codes where a layer has Q/DQ, else values; float16 where the lowering is."""
+    widths = {str(node.name): bits for node in weighted_layers(odd_network)}
+    plan = make_plan(odd_network, small.ranges_of(odd_network), PlanOptions("minmax", layer_bits=widths))
+    lowered = lower(name, odd_network, plan).model
+    found = {str(node.name): node for node in weighted_layers_of(lowered)}
+    assert set(found) == set(widths)
+    for node in weighted_layers(odd_network):
+        spec, dq = plan.weights[str(node.name)], found[str(node.name)].inputs[1].producer()
+        codes = quantize(node.inputs[1].const_value.numpy(), spec)
+        if dq is not None and dq.op_type == "DequantizeLinear":
+            expected = narrow_codes(codes) if name == "ort-x86-narrow" and bits == 8 else codes
+            np.testing.assert_array_equal(constant_part(lowered, dq.inputs[0]), expected)
+        else:
+            values = constant_part(lowered, found[str(node.name)].inputs[1])
+            expected = dequantize(codes, spec)
+            np.testing.assert_array_equal(values, expected.astype(values.dtype))
+
+
+def weighted_layers_of(lowered):
+    return [node for node in lowered.graph if node.op_type in ("Conv", "ConvTranspose")]
+
+
+def constant_part(model, value):
+    """What `value`, which depends on no input, is."""
+    if value.const_value is not None:
+        return value.const_value.numpy()
+    proto = ir.to_proto(model)
+    codes = any(node.op_type == "DequantizeLinear" for node in value.consumers())
+    kind = onnx.TensorProto.INT8 if codes else onnx.TensorProto.FLOAT
+    del proto.graph.output[:]
+    proto.graph.output.append(onnx.helper.make_tensor_value_info(value.name, kind, None))
+    return Runner(ir.from_proto(proto), optimised=False).run(small.inputs(model, 1)[0])[0]
 
 
 def test_narrow_weights_have_seven_bits(network):
@@ -193,7 +245,7 @@ def test_all_int8_lowerings_refer_to_the_same_codes(network, name):
 
 def odd_net(kind):
     """What else detectors are made of: other weighted operators and activation functions."""
-    net = tiny.Net(size=16)
+    net = Net(size=16)
     x = net.conv("images", "stem", 3, 32)
     if kind == "transposed":
         w = net.constant("up_w", net.rng.normal(0, 0.1, (32, 32, 2, 2)).astype(np.float32))
@@ -238,6 +290,6 @@ def test_other_operators(kind, name, monkeypatch):
     onnx.checker.check_model(onnx.load_from_string(whole(lowered)), full_check=True)
     x = small.inputs(model)[0]
     reference = Runner(model).run(x)[0]
-    for optimised in (False, True) if name in ("fp32", "ort-x86", "ort-x86-narrow") else (False,):
+    for optimised in (False, True) if name in RUNS_OPTIMISED else (False,):
         assert snr_db(reference, Runner(lowered, optimised=optimised).run(x)[0]) > 15
     assert lint(lowered, name) == []

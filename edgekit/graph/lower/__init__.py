@@ -6,12 +6,12 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from edgekit.errors import ConfigError
-from edgekit.graph.lower import fp16, fp32, ort_arm, ort_x86, trt8, trt10
+from edgekit.graph.lower import fp16, fp32, ort_arm, ort_x86, packed, trt8, trt10
 from edgekit.graph.lower.lowered import LoweredModel, Overflow
 from edgekit.graph.overflow import overflow_of
 from edgekit.precision import QuantPlan
 
-__all__ = ["FLOAT_LOWERINGS", "LOWERINGS", "LoweredModel", "check_lowering", "lower"]
+__all__ = ["FLOAT_LOWERINGS", "LOWERINGS", "ON_REQUEST", "LoweredModel", "check_lowering", "lower"]
 
 LOWERINGS: dict[str, Callable[[ir.Model, QuantPlan, Overflow], LoweredModel]] = {
     "fp32": fp32.lower,
@@ -21,9 +21,13 @@ LOWERINGS: dict[str, Callable[[ir.Model, QuantPlan, Overflow], LoweredModel]] = 
     "ort-x86": ort_x86.lower,
     "ort-x86-narrow": ort_x86.lower_narrow,
     "ort-arm": ort_arm.lower,
+    "packed": packed.lower,
 }
 
 FLOAT_LOWERINGS = ("fp32", "fp16")
+
+ON_REQUEST = ("packed",)
+"""Not written unless named: a bundle's codes are packed already, and `ort-x86` serves the same machines from them."""
 
 
 def lower(name: str, model: ir.Model, plan: QuantPlan | None, overflow: Overflow | None = None) -> LoweredModel:
