@@ -136,13 +136,16 @@ def open_tensorrt() -> TensorRT:
 
 
 def make_logger(tensorrt: TensorRT, messages: List[Message]) -> "trt.ILogger":
-    """A logger that keeps errors, warnings and notes in `messages`, and passes them on to `logging`."""
+    """A logger that keeps errors, warnings and notes in `messages`, and passes them on to `logging`, below warnings.
+
+    An error of TensorRT's is no error yet: a build may heal it, and where it does not, an exception quotes it.
+    """
     module = tensorrt.module
     severities = module.ILogger.Severity
     ours = {
-        severities.INTERNAL_ERROR: ("INTERNAL_ERROR", logging.ERROR),
-        severities.ERROR: ("ERROR", logging.ERROR),
-        severities.WARNING: ("WARNING", logging.INFO),
+        severities.INTERNAL_ERROR: ("INTERNAL_ERROR", logging.INFO),
+        severities.ERROR: ("ERROR", logging.INFO),
+        severities.WARNING: ("WARNING", logging.DEBUG),
         severities.INFO: ("INFO", logging.DEBUG),
         severities.VERBOSE: ("VERBOSE", logging.DEBUG),
     }
