@@ -189,15 +189,15 @@ def unpack_bits(data: bytes, bits: int, count: int, signed: bool = True) -> np.n
 def bit_planes(codes: np.ndarray, bits: int) -> np.ndarray:
     """Signed codes (any shape, C order) as `bits` planes of one bit each, the most significant first.
 
-    The first k planes alone are the codes at k bits, rounded down. Codes are offset binary: code + 2^(bits-1); one bit
-    is 0 for -1 and 1 for +1.
+    The first k planes alone are the codes at k bits, rounded down. The bits are those of `pack_bits`: two's complement;
+    with one bit, 0 for -1 and 1 for +1.
 
     Returns:
         (bits, ceil(n / 8)) uint8; code 8 i + j of plane p is bit j (the least significant is bit 0) of byte (p, i).
     """
-    flat = np.ascontiguousarray(codes).reshape(-1).astype(np.int16)
-    offset = ((flat + 1) // 2 if bits == 1 else flat + 2 ** (bits - 1)).astype(np.uint8)
-    table = np.unpackbits(offset[:, None], axis=1)[:, 8 - bits :].T
+    flat = np.ascontiguousarray(codes).reshape(-1)
+    unsigned = (flat > 0).astype(np.uint8) if bits == 1 else (flat.astype(np.int16) & (2**bits - 1)).astype(np.uint8)
+    table = np.unpackbits(unsigned[:, None], axis=1)[:, 8 - bits :].T
     padded = np.zeros((bits, (len(flat) + 7) // 8, 8), np.uint8)
     padded.reshape(bits, -1)[:, : len(flat)] = table
     return np.packbits(padded[:, :, ::-1], axis=2).reshape(bits, -1)
@@ -209,5 +209,11 @@ def codes_from_planes(planes: np.ndarray, count: int) -> np.ndarray:
     table = np.unpackbits(planes, axis=1).reshape(bits, -1, 8)[:, :, ::-1].reshape(bits, -1)[:, :count]
     if bits == 1:
         return (2 * table[0].astype(np.int16) - 1).astype(np.int8)
-    place = 2 ** np.arange(bits - 1, -1, -1, dtype=np.int16)
-    return ((table * place[:, None]).sum(axis=0) - 2 ** (bits - 1)).astype(np.int8)
+    return plane_values(bits).astype(np.int16).dot(table).astype(np.int8)
+
+
+def plane_values(bits: int) -> np.ndarray:
+    """What a bit of each plane adds to a code, (bits,) int8: -2^(bits-1), 2^(bits-2), …, 2, 1."""
+    values = 2 ** np.arange(bits - 1, -1, -1)
+    values[0] = -values[0]
+    return values.astype(np.int8)

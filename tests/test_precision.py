@@ -65,7 +65,7 @@ def test_the_first_planes_alone_are_the_codes_at_that_width(kept):
 
 
 def test_the_most_significant_plane_comes_first_and_the_first_code_is_the_lowest_bit():
-    np.testing.assert_array_equal(bit_planes(np.int8([3, -3, 0]), 3), [[0b101], [0b001], [0b011]])
+    np.testing.assert_array_equal(bit_planes(np.int8([3, -3, 0]), 3), [[0b010], [0b001], [0b011]])
 
 
 @pytest.mark.parametrize("bits", range(2, 9))

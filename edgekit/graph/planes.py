@@ -12,15 +12,15 @@ graph without it. Cast and Mul stand for the DQ of a float layer because onnxrun
 
 Unpacking, for n codes of b bits in m = ceil(n / 8) bytes a plane (`edgekit.precision.bit_planes`):
 
-    planes (b, m, 1)  << 7..0  (1, 1, 8)    each bit in turn at the top of a byte; the others fall off or stay below
-                      >> 7                  0 or 1
-                      << b-1..0 (b, 1, 1)   at its place; with one bit: at place 1
-    Cast to int32, ReduceSum over planes    offset binary, 0 .. 2^b - 1
-    Reshape (8 m), Slice n, - 2^(b-1)       codes; with one bit: 2 bit - 1
-    Cast to int8, Reshape                   the weights' own shape
+    planes (b, m, 1)  Transpose (m, 1, b)
+    << 7..0 (1, 8, 1)                       each bit in turn at the top of a byte; the others fall off or lie below
+    >> 7                                    0 or 1, (m, 8, b)
+    MatMulInteger by (b, 1)                 two's complement: -2^(b-1), 2^(b-2), .., 1; one bit is 2 bit - 1
+    Cast to int8, Slice n, Reshape          codes in the weights' own shape
 
 Shifts of bytes alone, so the graph stays at opset 13, which onnxruntime 1.10 on Python 3.6 reads; masking with
-BitwiseAnd would take opset 18. Bytes until the sum keep what loading needs at 4 b n bytes for the layer at hand.
+BitwiseAnd would take opset 18. onnxruntime keeps what it folds until all is folded, so loading takes 2 b + 7 bytes a
+weight for a moment.
 The constants are shared between layers; a layer whose planes would save less than the operators cost keeps its codes.
 Promises: the codes and values are those that it replaces, bit for bit.
 """
@@ -30,11 +30,11 @@ import onnx_ir as ir
 
 from edgekit.graph.constants import constant_value
 from edgekit.graph.sources import SOURCE, layer_scale, layer_weight
-from edgekit.precision import QuantPlan, QuantSpec, bit_planes, quantize
+from edgekit.precision import QuantPlan, QuantSpec, bit_planes, plane_values, quantize
 
 _REPLACED = ("int8", "dequant-float32")
-_OPERATOR_BYTES = 700
-"""What ten operators take in the file."""
+_OPERATOR_BYTES = 600
+"""What the operators of a layer take in the file."""
 
 
 def weights_as_planes(model: ir.Model, canonical: ir.Model, plan: QuantPlan) -> None:
@@ -64,13 +64,14 @@ class _Unpacking:
     def __init__(self, graph: ir.Graph) -> None:
         self._graph = graph
         self._first = next(iter(graph))
+        self._prefix = _free_prefix(graph)
         self._count = 0
 
     def replace(self, value: ir.Value, layer: str, codes: np.ndarray, spec: QuantSpec) -> None:
         """Compute `value`, the initializer of `layer`, from planes of its `codes`."""
         name, source = str(value.name), value.meta[SOURCE]
         self._count += 1
-        short = f"p{self._count}"  # ten names a layer: long ones would cost more than the weights of a small one
+        short = f"{self._prefix}.{self._count}"  # long names would cost more than the weights of a small layer
         computed = self._codes(short, layer, codes, spec.bits)
         if source[1] == "dequant-float32":
             steps = spec.scale_array(codes.ndim)
@@ -88,29 +89,41 @@ class _Unpacking:
             return self._constant(f"{layer}.codes", codes, (layer_weight(layer), "int8"))
         planes = bit_planes(codes, bits)[:, :, None]
         stored = self._constant(f"{layer}.planes", planes, (layer_weight(layer), "planes"))
-        place = np.arange(bits - 1, -1, -1) if bits > 1 else np.ones(1)
-        top = self._shift(stored, "LEFT", "bits.each", np.arange(7, -1, -1, dtype=np.uint8)[None, None], f"{name}.top")
-        bit = self._shift(top, "RIGHT", "bits.last", np.full((1, 1, 1), 7, np.uint8), f"{name}.bits")
-        placed = self._shift(bit, "LEFT", f"bits.{bits}", place.astype(np.uint8)[:, None, None], f"{name}.placed")
-        wide = self._node("Cast", [placed], f"{name}.wide", {"to": int(ir.DataType.INT32)})
-        total = self._node("ReduceSum", [wide, self._integers("axis.0", [0])], f"{name}.sum", {"keepdims": 0})
+        each = self._node("Transpose", [stored], f"{name}.each", {"perm": [1, 2, 0]})
+        top = self._shift(each, "LEFT", "shifts", np.arange(7, -1, -1, dtype=np.uint8), f"{name}.top")
+        bit = self._shift(top, "RIGHT", "last", np.full(1, 7, np.uint8), f"{name}.bits")
+        total = self._node("MatMulInteger", [bit, self._values(bits)], f"{name}.sum")
+        if bits == 1:
+            total = self._node(
+                "Sub", [total, self._constant(self._shared("one"), np.array(1, np.int32))], f"{name}.sign"
+            )
+        whole = self._node("Cast", [total], f"{name}.int8", {"to": int(ir.DataType.INT8)})
         if codes.size % 8:
-            total = self._node("Reshape", [total, self._integers("shape.flat", [-1])], f"{name}.padded")
-            ends = [self._integers("axis.0", [0]), self._integers(f"size.{codes.size}", [codes.size])]
-            total = self._node("Slice", [total, *ends], f"{name}.flat")
-        offset = self._constant(f"offset.{bits}", np.array(2 ** (bits - 1), np.int32))
-        signed = self._node("Sub", [total, offset], f"{name}.signed")
-        narrow = self._node("Cast", [signed], f"{name}.int8", {"to": int(ir.DataType.INT8)})
-        return self._node("Reshape", [narrow, self._integers(_shape_name(codes), list(codes.shape))], f"{name}.codes")
+            whole = self._node("Reshape", [whole, self._integers("flat", [-1])], f"{name}.padded")
+            ends = [self._integers("start", [0]), self._integers(f"size.{codes.size}", [codes.size])]
+            whole = self._node("Slice", [whole, *ends], f"{name}.flat")
+        return self._node("Reshape", [whole, self._integers(_shape_name(codes), list(codes.shape))], f"{name}.codes")
+
+    def _values(self, bits: int) -> ir.Value:
+        values = np.full(1, 2, np.int8) if bits == 1 else plane_values(bits)
+        return self._constant(self._shared(f"values.{bits}"), values[:, None])
 
     def _shift(self, value: ir.Value, direction: str, name: str, by: np.ndarray, output: str) -> ir.Value:
-        return self._node("BitShift", [value, self._constant(name, by)], output, {"direction": direction})
+        amount = self._constant(self._shared(name), by[None, :, None])
+        return self._node("BitShift", [value, amount], output, {"direction": direction})
 
     def _integers(self, name: str, values: list[int]) -> ir.Value:
-        return self._constant(name, np.array(values, np.int64))
+        return self._constant(self._shared(name), np.array(values, np.int64))
+
+    def _shared(self, name: str) -> str:
+        return f"{self._prefix}.{name}"
 
     def _node(
-        self, op_type: str, inputs: list[ir.Value], output: str, attributes: dict[str, int | str] | None = None
+        self,
+        op_type: str,
+        inputs: list[ir.Value],
+        output: str,
+        attributes: dict[str, int | str | list[int]] | None = None,
     ) -> ir.Value:
         node = ir.node(op_type, inputs, attributes=attributes or {}, name=output)
         node.outputs[0].name = output
@@ -127,6 +140,16 @@ class _Unpacking:
             value.meta[SOURCE] = source
         self._graph.register_initializer(value)
         return value
+
+
+def _free_prefix(graph: ir.Graph) -> str:
+    """What no name in the graph begins with."""
+    names = [str(v.name) for v in (*graph.initializers.values(), *graph.inputs)]
+    names += [str(v.name) for node in graph for v in node.outputs]
+    prefix = "u"
+    while any(name.startswith(f"{prefix}.") for name in names):
+        prefix += "u"
+    return prefix
 
 
 def _saved_bytes(value: ir.Value, spec: QuantSpec) -> int:

@@ -19,7 +19,7 @@ from edgekit.precision import QuantPlan, QuantSpec, fake_quantize, quantize
 from tests.graph import small
 from tests.graph.tiny import Net
 
-UNPACKING = {"BitShift", "ReduceSum", "Slice", "Sub", "Cast", "Reshape", "Mul"}
+UNPACKING = {"Transpose", "BitShift", "MatMulInteger", "Slice", "Cast", "Reshape", "Mul"}
 
 
 def plan_of(model: ir.Model, bits: int) -> QuantPlan:
@@ -81,6 +81,15 @@ def test_unpacking_gives_the_same_bits(bits, op_type, shape, encoding):
     back = computed(lowered, "stored", TensorProto.INT8 if encoding == "int8" else TensorProto.FLOAT)
     np.testing.assert_array_equal(back, expected)
     assert back.dtype == expected.dtype
+
+
+def test_names_that_are_taken_are_not_used_again():
+    model, lowered, plan = one_layer("Conv", (63, 65, 3, 3), 3, "int8")
+    taken = ir.Value(name="u.start", const_value=ir.tensor(np.array([1], np.int64), name="u.start"))
+    lowered.graph.register_initializer(taken)
+    expected = lowered.graph.initializers["stored"].const_value.numpy()
+    weights_as_planes(lowered, model, plan)
+    np.testing.assert_array_equal(computed(lowered, "stored", TensorProto.INT8), expected)
 
 
 def test_wide_weights_of_a_layer_in_float_are_stored_as_codes():
