@@ -8,9 +8,11 @@ from typing import Any, List, Optional
 import typer
 from typer.core import TyperGroup
 
+from edgekit.cli.apply import apply
 from edgekit.cli.bench import bench
 from edgekit.cli.build import build
 from edgekit.cli.check import check
+from edgekit.cli.delta import delta
 from edgekit.cli.doctor import doctor
 from edgekit.cli.export import export
 from edgekit.cli.guard import INTERRUPTED, complain, guarded
@@ -30,9 +32,11 @@ VERBS = (
     ("train", train, _MAKE),
     ("quantize", quantize, _MAKE),
     ("export", export, _MAKE),
+    ("delta", delta, _MAKE),
     ("inspect", inspect, _LOOK),
     ("check", check, _LOOK),
     ("val", val, _LOOK),
+    ("apply", apply, _FLY),
     ("build", build, _FLY),
     ("run", run, _FLY),
     ("bench", bench, _FLY),

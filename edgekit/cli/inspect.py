@@ -10,15 +10,19 @@ _SHORT = 12
 
 
 def inspect(
-    bundle: str = options.BUNDLE,
+    bundle: str = typer.Argument(..., metavar="FILE", help="An .ekb bundle, or an .ekd update."),
     layers: bool = typer.Option(False, "--layers", help="List every stored tensor, not the largest alone."),
     as_json: bool = options.JSON,
 ) -> None:
-    """What is inside a bundle: bits and bytes of each layer, lowerings, parity."""
+    """What is inside a bundle: bits and bytes of each layer, lowerings, parity; or what an update changes."""
     from edgekit.bundle import open_bundle
     from edgekit.cli import screen
+    from edgekit.cli.delta import inspect_update
     from edgekit.contents import contents_of
 
+    if bundle.endswith(".ekd"):
+        inspect_update(bundle, layers, as_json)
+        return
     value = contents_of(open_bundle(bundle))
     screen.show(value, lambda: _draw(value, layers), as_json)
 

@@ -1,0 +1,237 @@
+"""Make an update from two bundles: every stretch of the new file by the cheapest means that there is."""
+
+import contextlib
+import json
+import os
+import zipfile
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from edgekit.bundle import WEIGHTS, Bundle, open_bundle
+from edgekit.delta.codec import encode_codes, encode_floats, encode_near, encode_symbols, squeeze
+from edgekit.delta.update import (
+    FORMAT,
+    HASH_DIGITS,
+    KINDS,
+    MANIFEST,
+    PAYLOAD,
+    VERSION,
+    Piece,
+    Update,
+    open_update,
+)
+from edgekit.errors import BundleError
+from edgekit.files import PathLike, atomic_write, sha256_bytes
+
+Progress = Callable[[int, int, str], None]
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_LOCAL_HEADER = 30  # bytes of a zip's local file header, before the name
+_KEEP_BYTES = 1 << 20  # a longer stretch is several pieces, so that a device never holds more of it
+
+
+class _Region(NamedTuple):
+    """A stretch of a bundle's file.
+
+    Attributes:
+        what: tensor or entry.
+        part: as in `Piece`.
+        form: "codes", "floats", "deflated" or "bytes".
+        start: offset in the file.
+        size: bytes, with the padding behind.
+        used: bytes without the padding.
+        detail: codes: (bits, number of codes); deflated: (bytes before the stream,).
+    """
+
+    what: str
+    part: str
+    form: str
+    start: int
+    size: int
+    used: int
+    detail: Tuple[int, ...] = ()
+
+
+def write_update(old: PathLike, new: PathLike, path: PathLike, progress: Optional[Progress] = None) -> Update:
+    """Write the update that turns bundle `old` into bundle `new`; the file appears whole or not at all.
+
+    Both bundles are held in memory. The same bundles give the same update with the same zlib.
+
+    Args:
+        old: the bundle that the devices have.
+        new: the bundle that they shall have.
+        path: the `.ekd` file.
+        progress: told (bytes done, bytes in all, "").
+
+    Raises:
+        BundleError: one of them is no whole bundle, or they are the same.
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    before, after = open_bundle(old), open_bundle(new)
+    if os.path.abspath(os.fspath(path)) in (os.path.abspath(before.path), os.path.abspath(after.path)):
+        raise BundleError("{} is one of the two bundles; choose another name for the update".format(path))
+    if before.sha256 == after.sha256:
+        raise BundleError("{} and {} are the same bundle; there is nothing to send".format(before.path, after.path))
+    with open(before.path, "rb") as stream:
+        old_bytes = stream.read()
+    with open(after.path, "rb") as stream:
+        new_bytes = stream.read()
+    partners = {(region.what, region.part): region for region in _regions(before, old_bytes)}
+    pieces, payloads = [], []
+    done = 0
+    for region in _regions(after, new_bytes):
+        piece, payload = _piece(region, new_bytes, partners.get((region.what, region.part)), old_bytes)
+        pieces.append(piece)
+        payloads.append(payload)
+        done += region.size
+        if progress is not None:
+            progress(done, len(new_bytes), "")
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": after.name,
+        "base": _file(before, old_bytes),
+        "target": _file(after, new_bytes),
+        "payload_sha256": sha256_bytes(b"".join(payloads)),
+        "pieces": [piece.to_json() for piece in _joined(pieces, new_bytes)],
+    }
+    _write(path, manifest, b"".join(payloads))
+    return open_update(path)
+
+
+def _file(bundle: Bundle, data: bytes) -> Dict[str, Any]:
+    return {"identity": bundle.sha256, "sha256": sha256_bytes(data), "size": len(data)}
+
+
+def _write(path: PathLike, manifest: Dict[str, Any], payload: bytes) -> None:
+    with atomic_write(path, "w+b") as stream:
+        with zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
+            for name, data, method in (
+                (MANIFEST, json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode(), zipfile.ZIP_DEFLATED),
+                (PAYLOAD, payload, zipfile.ZIP_STORED),
+            ):
+                info = zipfile.ZipInfo(name, date_time=_EPOCH)
+                info.external_attr = 0o644 << 16
+                info.compress_type = method
+                archive.writestr(info, data)
+
+
+def _piece(region: _Region, new: bytes, partner: Optional[_Region], old: bytes) -> Tuple[Piece, bytes]:
+    """The cheapest piece for a region, and its payload."""
+    data = new[region.start : region.start + region.size]
+    sha256 = sha256_bytes(data)[:HASH_DIGITS]
+    best: Optional[Tuple[Piece, bytes]] = None
+    for kind, start, used, payload, detail in _ways(region, data, partner, old):
+        piece = Piece(region.what, region.part, kind, region.size, (start, used), len(payload), sha256, detail)
+        if best is None or len(payload) < len(best[1]):
+            best = piece, payload
+    assert best is not None
+    piece, payload = best
+    before = old[piece.base[0] : piece.base[0] + piece.base[1]]
+    if KINDS[piece.kind][0](before, payload, piece) != data:
+        raise ValueError("{} does not survive being packed as {}".format(region.what, piece.kind))
+    return best
+
+
+_Way = Tuple[str, int, int, bytes, Tuple[int, ...]]
+
+
+def _ways(region: _Region, data: bytes, partner: Optional[_Region], old: bytes) -> Iterator[_Way]:
+    """Each means that could make `data`: kind, offset and bytes of the old file, payload, detail."""
+    if partner is not None:
+        start = partner.start
+        if old[start : start + len(data)] == data:
+            yield "keep", start, len(data), b"", ()
+            return
+        before = old[start : start + partner.used]
+        yield "near", start, partner.used, encode_near(before, data), ()
+        alike = partner.form == region.form and partner.detail == region.detail
+        padded = not any(bytearray(data[region.used :]))
+        if alike and padded and region.form == "codes":
+            yield "codes", start, partner.used, encode_codes(before, data[: region.used], *region.detail), region.detail
+        if alike and padded and region.form == "floats" and partner.used == region.used:
+            yield "floats", start, partner.used, encode_floats(before, data[: region.used]), ()
+        if alike and region.form == "deflated":
+            with contextlib.suppress(ValueError, IndexError):  # stored blocks, of what cannot be compressed
+                yield "symbols", start, partner.used, encode_symbols(before, data, region.detail[0]), region.detail
+    yield "whole", 0, 0, squeeze(data), ()
+    yield "verbatim", 0, 0, data, ()
+
+
+def _joined(pieces: List[Piece], new: bytes) -> Iterator[Piece]:
+    """The same pieces, with what is kept in a row as one, or as several where it is long."""
+    at = 0
+    for run in _runs(pieces):
+        size = sum(piece.size for piece in run)
+        if run[0].kind == "keep":
+            yield from _kept(run[0], new[at : at + size])
+        else:
+            yield from run
+        at += size
+
+
+def _runs(pieces: List[Piece]) -> List[List[Piece]]:
+    """Pieces one by one, but those together that keep neighbouring bytes of the old file."""
+    runs: List[List[Piece]] = []
+    for piece in pieces:
+        last = runs[-1][-1] if runs else None
+        if last is not None and last.kind == piece.kind == "keep" and sum(last.base) == piece.base[0]:
+            runs[-1].append(piece)
+        else:
+            runs.append([piece])
+    return runs
+
+
+def _kept(first: Piece, data: bytes) -> Iterator[Piece]:
+    for skipped in range(0, len(data), _KEEP_BYTES):
+        part = data[skipped : skipped + _KEEP_BYTES]
+        sha256 = sha256_bytes(part)[:HASH_DIGITS]
+        yield Piece(first.what, first.part, "keep", len(part), (first.base[0] + skipped, len(part)), 0, sha256)
+
+
+def _regions(bundle: Bundle, data: bytes) -> List[_Region]:
+    """The whole file, in order, without a gap."""
+    regions: List[_Region] = []
+    with zipfile.ZipFile(bundle.path) as archive:
+        infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+    at = 0
+    for info in infos:
+        begin = info.header_offset
+        sizes = data[begin + 26 : begin + _LOCAL_HEADER]
+        head = _LOCAL_HEADER + int.from_bytes(sizes[:2], "little") + int.from_bytes(sizes[2:], "little")
+        end = begin + head + info.compress_size
+        if begin > at:
+            regions.append(_plain("before " + info.filename, "container", at, begin - at))
+        if info.filename == WEIGHTS and info.compress_type == zipfile.ZIP_STORED:
+            regions.append(_plain(WEIGHTS, "container", begin, head))
+            regions += _tensor_regions(bundle.manifest["weights"], begin + head, info.compress_size)
+        elif info.compress_type == zipfile.ZIP_DEFLATED:
+            regions.append(_Region(info.filename, "entry", "deflated", begin, end - begin, end - begin, (head,)))
+        else:
+            regions.append(_plain(info.filename, "entry", begin, end - begin))
+        at = end
+    return regions + [_plain("directory", "container", at, len(data) - at)]
+
+
+def _plain(what: str, part: str, start: int, size: int) -> _Region:
+    return _Region(what, part, "bytes", start, size, size)
+
+
+def _tensor_regions(records: List[Dict[str, Any]], origin: int, size: int) -> List[_Region]:
+    """Tensors and scales in the order in which they lie, each with the padding behind it."""
+    found: List[Tuple[int, str, str, str, int, Tuple[int, ...]]] = []
+    for record in records:
+        count = 1
+        for extent in record["shape"]:
+            count *= extent
+        coded = record["kind"] == "codes"
+        form, detail = ("codes", (record["bits"], count)) if coded else ("floats", ())
+        found.append((record["offset"], record["name"], "tensor", form, record["bytes"], detail))
+        if coded:
+            found.append((record["scale_offset"], record["name"], "scale", "floats", 4 * record["scale_count"], ()))
+    found.sort()
+    ends = [one[0] for one in found[1:]] + [size]
+    lead = [_plain("before tensors", "container", origin, found[0][0] if found else size)]
+    return [region for region in lead if region.size] + [
+        _Region(what, part, form, origin + start, end - start, used, detail)
+        for (start, what, part, form, used, detail), end in zip(found, ends)
+    ]
