@@ -1,0 +1,31 @@
+// The choice of kernels, and what the library says about itself.
+#include "cpu.h"
+
+#include <cstring>
+
+#include "check.h"
+#include "edgekit.h"
+
+using namespace edgekit;
+
+int main() {
+    CHECK(runs(Kernels::reference));
+    CHECK(runs(best_kernels()));
+    CHECK(chosen_kernels(nullptr) == best_kernels());
+    CHECK(chosen_kernels("reference") == Kernels::reference);
+    CHECK(chosen_kernels("") == best_kernels());
+    CHECK(chosen_kernels("avx1024") == best_kernels());
+    for (Kernels kernels : {Kernels::avx2, Kernels::avx512, Kernels::neon}) {
+        CHECK(chosen_kernels(name_of(kernels)) == (runs(kernels) ? kernels : best_kernels()));
+    }
+#if defined(__x86_64__)
+    CHECK(!runs(Kernels::neon));
+#elif defined(__aarch64__)
+    CHECK(best_kernels() == Kernels::neon);
+#endif
+    CHECK(edgekit_abi() == EDGEKIT_ABI);
+    CHECK(std::strcmp(edgekit_kernels(), name_of(active_kernels())) == 0);
+    CHECK(std::strcmp(edgekit_error(EDGEKIT_OK), edgekit_error(EDGEKIT_BAD_SIZE)) != 0);
+    CHECK(std::strcmp(edgekit_error(1234), "an unknown error") == 0);
+    return 0;
+}
