@@ -107,6 +107,11 @@ class QuantPlan:
     activations: Dict[str, QuantSpec] = field(default_factory=dict)
     excluded: Dict[str, str] = field(default_factory=dict)
 
+    def layers_by_bits(self) -> Dict[int, int]:
+        """Width of the weights -> how many layers have it, widest first."""
+        widths = [spec.bits for spec in self.weights.values()]
+        return {bits: widths.count(bits) for bits in sorted(set(widths), reverse=True)}
+
     def to_json(self) -> Dict[str, Any]:
         """A plain dict; `from_json` gives the same plan back."""
         return {

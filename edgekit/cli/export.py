@@ -36,6 +36,8 @@ def export(
     float_layers: str = options.FLOAT_LAYERS,
     keep_float: Optional[List[str]] = options.KEEP_FLOAT,
     equalize: bool = options.EQUALIZE,
+    weight_bits: int = options.WEIGHT_BITS,
+    layer_bits: Optional[List[str]] = options.LAYER_BITS,
     bias_correction: bool = options.BIAS_CORRECTION,
     ranges: Optional[str] = options.RANGES,
     family: Optional[str] = options.FAMILY,
@@ -45,13 +47,17 @@ def export(
     as_json: bool = options.JSON,
 ) -> None:
     """Write a bundle: packed weights, a graph for each backend, parity, golden images."""
-    from edgekit.cli import habits, model_file, plan_file, screen
+    from edgekit.cli import habits, model_file, plan_file, screen, widths
     from edgekit.errors import ConfigError
 
     with habits.workstation("export", "export"):
         from edgekit.export import ExportOptions, bundle_from_model, onnx_from_model
         from edgekit.graph.quantize import QuantizeOptions
     _check_choice(int8, fp32, half, calib, plan)
+    if (weight_bits != 8 or layer_bits) and (fp32 or not calib):
+        raise ConfigError(
+            "--weight-bits and --layer-bits quantise anew: they need --calib DIR, and no --plan or --fp32"
+        )
     if fp32:
         calib, images = None, images or calib
     if not (calib or plan or fp32 or half):
@@ -64,6 +70,8 @@ def export(
         seed=seed,
         float_layers=float_layers,
         keep_float=tuple(keep_float or ()),
+        weight_bits=weight_bits,
+        layer_bits=widths.layer_bits(layer_bits),
         equalize=equalize,
         bias_correction="weights" if bias_correction else "none",
         ranges=ranges,
@@ -122,7 +130,7 @@ def _draw(value: Dict[str, Any]) -> Any:
 
 
 def _facts(value: Dict[str, Any]) -> List[Any]:
-    from edgekit.cli import screen
+    from edgekit.cli import screen, widths
     from edgekit.cli.inspect import float16_line
 
     height, width = value["input_hw"]
@@ -137,7 +145,8 @@ def _facts(value: Dict[str, Any]) -> List[Any]:
         ),
     ]
     if value["weight_bits"]:
-        rows.append(("layers", "{quantized_layers} of {layers} with {weight_bits}-bit weights".format(**value)))
+        counts = widths.as_text(value["layers_by_bits"])
+        rows.append(("layers", "{quantized_layers} of {layers} quantised, {}".format(counts, **value)))
     if calibration:
         cost = ", {seconds:.1f} s, {peak_mb:.0f} MB at most".format(**calibration) if "seconds" in calibration else ""
         rows.append(("calibration", "{method}, {images} images".format(**calibration) + cost))

@@ -32,6 +32,12 @@ FLOAT_LAYERS = typer.Option(
     help="Kept in float: auto (stem and head, if it pays), search (single layers too), none, stem, head, stem+head.",
 )
 KEEP_FLOAT = typer.Option(None, "--keep-float", metavar="LAYER", help="Keep this layer in float too; may be repeated.")
+WEIGHT_BITS = typer.Option(
+    8, "--weight-bits", metavar="N", help="Width of the weights, 2 to 8; the first and last layers keep 8."
+)
+LAYER_BITS = typer.Option(
+    None, "--layer-bits", metavar="LAYER=N", help="Width of this layer's weights, whichever it is; may be repeated."
+)
 EQUALIZE = typer.Option(False, "--equalize", help="Even out the weight ranges of neighbouring layers first.")
 BIAS_CORRECTION = typer.Option(False, "--bias-correction", help="Correct biases by the mean error.")
 RANGES = typer.Option(None, "--ranges", metavar="DIR", help="Folder of range tables to reuse and to write.")

@@ -22,6 +22,8 @@ def quantize(
     float_layers: str = options.FLOAT_LAYERS,
     keep_float: Optional[List[str]] = options.KEEP_FLOAT,
     equalize: bool = options.EQUALIZE,
+    weight_bits: int = options.WEIGHT_BITS,
+    layer_bits: Optional[List[str]] = options.LAYER_BITS,
     bias_correction: bool = options.BIAS_CORRECTION,
     sensitivity: bool = typer.Option(False, "--sensitivity", help="Measure and list what each layer costs (minutes)."),
     ranges: Optional[str] = options.RANGES,
@@ -29,7 +31,7 @@ def quantize(
     as_json: bool = options.JSON,
 ) -> None:
     """Post-training quantisation: which layers become integers, and their scales."""
-    from edgekit.cli import habits, model_file, plan_file, screen
+    from edgekit.cli import habits, model_file, plan_file, screen, widths
 
     with habits.workstation("quantize", "export"):
         from edgekit.graph.quantize import QuantizeOptions
@@ -39,6 +41,8 @@ def quantize(
         seed=seed,
         float_layers="search" if sensitivity else float_layers,
         keep_float=tuple(keep_float or ()),
+        weight_bits=weight_bits,
+        layer_bits=widths.layer_bits(layer_bits),
         equalize=equalize,
         bias_correction="weights" if bias_correction else "none",
         ranges=ranges,
@@ -96,6 +100,7 @@ def _value(model: str, target: str, quantized: Any) -> Dict[str, Any]:
         "classes": len(quantized.family.classes),
         "layers": len(plan.weights) + len(plan.excluded),
         "int8_layers": len(plan.weights),
+        "layers_by_bits": plan.layers_by_bits(),
         "float_layers": dict(plan.excluded),
         "method": record.method,
         "images": len(record.images),
@@ -117,12 +122,13 @@ def _draw(value: Dict[str, Any], calib: str, sensitivity: bool) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    from edgekit.cli import screen
+    from edgekit.cli import screen, widths
 
     cost = "{seconds:.1f} s, {peak_mb:.0f} MB at most".format(**value)
     rows: List[Any] = [
         ("head", "{family}, {classes} classes".format(**value)),
         ("layers", "{int8_layers} of {layers} in int8".format(**value)),
+        ("weights", widths.as_text(value["layers_by_bits"]) or "all in float"),
         ("calibration", "{method}, {images} images, ".format(**value) + (value["ranges_reused"] or cost)),
     ]
     if value["agreement"] is not None:

@@ -245,7 +245,6 @@ def make_report(
 ) -> ExportReport:
     """What was done, for `edgekit export` to print; `output` has been written."""
     plan = network.plan
-    bits = sorted({spec.bits for spec in plan.weights.values()}) if plan is not None else []
     calibration = None if network.calibration is None else {**network.calibration, **(network.cost or {})}
     if calibration is not None:
         calibration.pop("sha256", None)
@@ -259,7 +258,7 @@ def make_report(
         classes=len(network.family.classes),
         layers=len(weighted_layers(network.model)),
         float_layers=dict(plan.excluded) if plan is not None else {},
-        weight_bits=bits[-1] if bits else None,
+        layers_by_bits={} if plan is None else plan.layers_by_bits(),
         lowerings=lowerings,
         golden_images=golden,
         calibration=calibration,

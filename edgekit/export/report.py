@@ -50,7 +50,7 @@ class ExportReport:
         classes: how many classes.
         layers: how many layers with weights.
         float_layers: layer -> why it stays in float.
-        weight_bits: width of the quantised weights, None for a float export.
+        layers_by_bits: width of the weights -> how many layers have it; empty for a float export.
         lowerings: name -> its report.
         golden_images: how many are inside.
         calibration: method, images, seed and cost, or None.
@@ -68,7 +68,7 @@ class ExportReport:
     classes: int
     layers: int
     float_layers: dict[str, str]
-    weight_bits: int | None
+    layers_by_bits: dict[int, int]
     lowerings: dict[str, LoweringReport]
     golden_images: int
     calibration: dict[str, Any] | None
@@ -79,7 +79,12 @@ class ExportReport:
     @property
     def quantized_layers(self) -> int:
         """How many layers have integer weights."""
-        return self.layers - len(self.float_layers) if self.weight_bits is not None else 0
+        return sum(self.layers_by_bits.values())
+
+    @property
+    def weight_bits(self) -> int | None:
+        """The largest width of a quantised weight, None for a float export."""
+        return max(self.layers_by_bits, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for `--json`."""
@@ -96,6 +101,7 @@ class ExportReport:
             "quantized_layers": self.quantized_layers,
             "float_layers": self.float_layers,
             "weight_bits": self.weight_bits,
+            "layers_by_bits": self.layers_by_bits,
             "lowerings": {name: report.to_json() for name, report in self.lowerings.items()},
             "golden_images": self.golden_images,
             "calibration": self.calibration,

@@ -193,7 +193,8 @@ def detector_of_engine(bundle: Bundle, engine: Engine, profile: bool = False, gp
 
 def _ort_lowering(bundle: Bundle, place: Device) -> str:
     if place.kind == "cpu":
-        return choose_lowering(bundle.lowerings)
+        records = bundle.manifest["lowerings"]
+        return choose_lowering(bundle.lowerings, {name: records[name].get("requires", {}) for name in records})
     name = ort_lowering(place.provider, bundle.lowerings)
     if name is None:
         raise BackendError(

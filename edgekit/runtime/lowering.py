@@ -1,23 +1,28 @@
 """Which graph of a bundle runs best on this processor."""
 
-from typing import Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from edgekit.devices import has_vnni, is_x86
 from edgekit.errors import BackendError
 
 
-def choose_lowering(available: Sequence[str]) -> str:
+def choose_lowering(available: Sequence[str], requires: Optional[Mapping[str, Mapping[str, Any]]] = None) -> str:
     """The best of `available` for this processor.
 
     On x86 the 8-bit weights of `ort-x86` need VNNI: without it their products saturate, and the 7-bit ones of
-    `ort-x86-narrow` are right. TensorRT's graphs hold signed activations, which no processor here runs well.
+    `ort-x86-narrow` are right, as are those of `packed` where none has 8. TensorRT's graphs hold signed activations,
+    which no processor here runs well.
+
+    Args:
+        available: names of the bundle's lowerings.
+        requires: name -> what its record in the manifest says that a machine must have.
 
     Raises:
         BackendError: none of them is for a processor of this kind.
     """
     preferred = preferred_lowerings()
     for name in preferred:
-        if name in available:
+        if name in available and _runs((requires or {}).get(name, {})):
             return name
     raise BackendError(
         "the bundle has the lowerings {}; this processor runs {}. Export it again with --lowering {}".format(
@@ -32,4 +37,8 @@ def preferred_lowerings() -> Tuple[str, ...]:
         return ("ort-arm", "packed", "fp32")
     if has_vnni():
         return ("ort-x86", "packed", "ort-x86-narrow", "fp32")
-    return ("ort-x86-narrow", "fp32")
+    return ("ort-x86-narrow", "packed", "fp32")
+
+
+def _runs(requires: Mapping[str, Any]) -> bool:
+    return requires.get("cpu") != "vnni" or not is_x86() or has_vnni()

@@ -85,7 +85,9 @@ def test_what_float16_may_not_hold_is_named(edgekit, pictures, tmp_path):
     assert done.status == 0, done.err
     assert "kept in float32" in done.out and "writes loud, up to 2.55e+05" in done.out
     inspected = edgekit("inspect", tmp_path / "loud.ekb")
-    assert "may not hold 1 of its tensors (beyond 16376 on 8 images; loud reaches 255000)" in " ".join(inspected.out.split())
+    assert "may not hold 1 of its tensors (beyond 16376 on 8 images; loud reaches 255000)" in " ".join(
+        inspected.out.split()
+    )
 
 
 def test_one_lowering_as_plain_onnx(edgekit, tiny_model, pictures, tmp_path):
@@ -121,6 +123,26 @@ def test_adjusted_weights_are_written_beside_the_plan(edgekit, tiny_model, pictu
     assert done.json["quantized_layers"] == 2
     done = edgekit("val", path, "--images", pictures[0], "--annotations", pictures[1], "--json")
     assert done.json["AP50"] > 0.95
+
+
+def test_narrow_weights_end_to_end(edgekit, tiny_model, pictures, tmp_path):
+    """A bundle of 4-bit weights, a plan of them, and one packed file that onnxruntime runs alone."""
+    import onnxruntime as ort
+
+    narrow = ["--weight-bits", "4", "--layer-bits", "conv8=6", "--float-layers", "none"]
+    plan, path = tmp_path / "plan.json", tmp_path / "tiny.ekb"
+    done = edgekit("quantize", tiny_model, "--calib", pictures[0], "-o", plan, *narrow, "--json")
+    assert done.status == 0, done.err
+    assert done.json["layers_by_bits"] == {"8": 1, "6": 1}
+    done = edgekit("export", tiny_model, "--int8", "--calib", pictures[0], "-o", path, "--lowering", "packed", *narrow)
+    assert done.status == 0, done.err
+    assert "2 of 2 quantised, 1 with 8-bit weights, 1 with 6-bit" in " ".join(done.out.split())
+    assert edgekit("check", path).status == 0
+    assert {row["bits"] for row in edgekit("inspect", path, "--json").json["layers"] if row["coded"]} == {6, 8}
+    single = tmp_path / "tiny.packed.onnx"
+    done = edgekit("export", tiny_model, "--plan", plan, "-o", single, "--lowering", "packed")
+    assert done.status == 0, done.err
+    ort.InferenceSession(str(single), providers=["CPUExecutionProvider"])
 
 
 def test_a_plan_is_for_its_own_model(edgekit, tiny_model, pictures, tmp_path):
@@ -182,6 +204,13 @@ def files(tiny_model, pictures, tmp_path_factory):
         (["MODEL", "--int8", "--calib", "CALIB", "--lowering", "ort-x68"], "did you mean 'ort-x86'?"),
         (["MODEL", "--int8", "--calib", "CALIB", "--method", "max"], "unknown method 'max'"),
         (["MODEL", "--int8", "--calib", "CALIB", "--keep-float", "Conv_9"], "no layer 'Conv_9'"),
+        (["MODEL", "--int8", "--calib", "CALIB", "--weight-bits", "0"], "weight_bits is 0 bits, expected 2 to 8"),
+        (["MODEL", "--int8", "--calib", "CALIB", "--weight-bits", "9"], "weight_bits is 9 bits, expected 2 to 8"),
+        (["MODEL", "--int8", "--calib", "CALIB", "--layer-bits", "conf8=4"], "did you mean 'conv8'?"),
+        (["MODEL", "--int8", "--calib", "CALIB", "--layer-bits", "stem"], "--layer-bits is LAYER=N"),
+        (["MODEL", "--int8", "--calib", "CALIB", "--layer-bits", "a=4", "--layer-bits", "a=5"], "names a twice"),
+        (["MODEL", "--fp32", "--weight-bits", "4"], "need --calib DIR, and no --plan or --fp32"),
+        (["MODEL", "--plan", "absent.json", "--layer-bits", "a=4"], "need --calib DIR, and no --plan or --fp32"),
         (["MODEL", "--fp32", "--lowering", "ort-x86"], "is INT8 and this network is not quantised"),
         (["MODEL", "--fp32", "-o", "no/folder/x.ekb"], "cannot write no/folder/x.ekb"),
         (["MODEL", "--fp32", "-o", "x.onnx"], "name it with --lowering"),

@@ -175,7 +175,7 @@ def test_the_report_is_json_and_says_what_to_type_next(exported, world):
     assert value["source_bytes"] == os.path.getsize(world / "tiny.onnx")
     assert value["layers"] == 14
     assert value["quantized_layers"] == 14 - len(value["float_layers"])
-    assert value["weight_bits"] == 8
+    assert value["weight_bits"] == 8 and value["layers_by_bits"] == {"8": value["quantized_layers"]}
     assert value["next"][0] == f"edgekit check {world / 'tiny.ekb'}"
     assert value["calibration"]["method"] == "minmax"
     assert value["calibration"]["seconds"] >= 0
@@ -224,6 +224,39 @@ def test_one_lowering_as_plain_onnx(world, tmp_path):
     assert list(report.lowerings) == ["ort-x86"]
     assert report.output_bytes == output.stat().st_size
     assert report.next_commands == ()
+
+
+def test_narrow_weights_are_stored_narrow_and_every_lowering_is_faithful(world, tmp_path):
+    quantize = QuantizeOptions(method="minmax", float_layers="none", weight_bits=4, layer_bits=(("down8_node", 3),))
+    options = ExportOptions(quantize=quantize, lowerings=tuple(LOWERINGS), parity_images=2, golden_images=1)
+    report = bundle_from_model(
+        str(world / "tiny.onnx"), str(tmp_path / "x.ekb"), calib=str(world / "calib"), options=options
+    )
+    assert report.layers_by_bits == {8: 10, 4: 3, 3: 1}
+    bundle = open_bundle(tmp_path / "x.ekb")
+    assert set(bundle.lowerings) == set(LOWERINGS)
+    stored = {record["name"]: record for record in bundle.manifest["weights"]}
+    assert stored["down8_node.weight"]["bits"] == 3 and stored["down8_node.weight"]["bytes"] == 8 * 8 * 9 * 3 // 8
+    assert lint_bundle(bundle) == {name: [] for name in bundle.lowerings}
+    golden = bundle.manifest["golden"][0]
+    assert golden["detections_of"]["packed"] == golden["detections_of"]["ort-x86"]
+    assert (
+        report.lowerings["packed"].to_json()["parity"]["codes"]
+        == report.lowerings["ort-x86"].to_json()["parity"]["codes"]
+    )
+
+
+def test_a_packed_file_is_whole_and_smaller(world, tmp_path):
+    """The tiny network's layers are too small for planes: its codes and values are narrow all the same."""
+    sizes = {}
+    for lowering in ("ort-x86", "packed"):
+        path = str(tmp_path / f"{lowering}.onnx")
+        onnx_from_model(str(world / "tiny.onnx"), path, lowering, calib=str(world / "calib"), options=OPTIONS)
+        sizes[lowering] = os.path.getsize(path)
+    assert sizes["packed"] < sizes["ort-x86"]
+    assert not any(
+        t.external_data for t in onnx.load(tmp_path / "packed.onnx", load_external_data=False).graph.initializer
+    )
 
 
 def test_a_plan_from_an_earlier_quantize(world, exported, tmp_path):

@@ -24,6 +24,21 @@ def test_the_processor_decides(monkeypatch, x86, vnni, available, expected):
     assert lowering.choose_lowering(available) == expected
 
 
+@pytest.mark.parametrize(
+    ("x86", "vnni", "requires", "expected"),
+    [
+        (True, True, {"cpu": "vnni"}, "packed"),
+        (True, False, {"cpu": "vnni"}, "fp32"),
+        (True, False, {}, "packed"),
+        (False, False, {"cpu": "vnni"}, "packed"),
+    ],
+)
+def test_packed_weights_need_vnni_where_one_of_them_has_eight_bits(monkeypatch, x86, vnni, requires, expected):
+    monkeypatch.setattr(lowering, "is_x86", lambda: x86)
+    monkeypatch.setattr(lowering, "has_vnni", lambda: vnni)
+    assert lowering.choose_lowering(("packed", "fp32"), {"packed": requires, "fp32": {}}) == expected
+
+
 def test_none_fits(monkeypatch):
     monkeypatch.setattr(lowering, "is_x86", lambda: True)
     monkeypatch.setattr(lowering, "has_vnni", lambda: False)

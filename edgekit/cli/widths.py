@@ -1,0 +1,31 @@
+"""The options --weight-bits and --layer-bits of `quantize` and `export`."""
+
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from edgekit.errors import ConfigError
+
+
+def layer_bits(texts: Optional[List[str]]) -> Tuple[Tuple[str, int], ...]:
+    """(layer, bits) of each "LAYER=N"; the last "=" counts, for names of layers may have one.
+
+    Raises:
+        ConfigError: no "=", no whole number, or a layer twice.
+    """
+    widths: Dict[str, int] = {}
+    for text in texts or ():
+        layer, sign, bits = text.rpartition("=")
+        if not sign or not layer or not bits.strip().isdigit():
+            raise ConfigError("--layer-bits is LAYER=N with N of 2 to 8, got {!r}".format(text))
+        if layer in widths:
+            raise ConfigError("--layer-bits names {} twice; leave one out".format(layer))
+        widths[layer] = int(bits)
+    return tuple(widths.items())
+
+
+def as_text(counts: Mapping[int, int]) -> str:
+    """Width -> how many layers have it, in words: "50 with 4-bit weights, 10 with 8-bit"; "" for none."""
+    ranked = sorted(counts, key=lambda bits: (-counts[bits], -bits))
+    words = [
+        "{} with {}-bit{}".format(counts[bits], bits, "" if place else " weights") for place, bits in enumerate(ranked)
+    ]
+    return ", ".join(words)
