@@ -79,6 +79,19 @@ def test_yolov5_needs_anchors_for_each_stride(anchors):
         DecodeSpec("yolov5", 3, anchors=anchors)
 
 
+@pytest.mark.parametrize("outputs", [[], [np.zeros((1, ANCHORS, 8), np.float32)], [np.zeros(3, np.float32)]])
+def test_wrong_outputs_of_a_yolov5_name_both_shapes(outputs):
+    expected = r"a yolov5 head of 3 classes gives one of \(1, {}, 8\)".format(2 * ANCHORS)
+    with pytest.raises(ModelError, match=expected):
+        decode(outputs, DecodeSpec("yolov5", 3, anchors=ANCHOR_SIZES), SIZE, 0.5)
+
+
+def test_yolov5_with_nothing_above_the_threshold_is_no_box():
+    spec = DecodeSpec("yolov5", 3, anchors=ANCHOR_SIZES)
+    xyxy, score, class_id = decode([np.zeros((1, 2 * ANCHORS, 8), np.float32)], spec, SIZE, 0.5)
+    assert (xyxy.shape, score.shape, class_id.shape) == ((0, 4), (0,), (0,))
+
+
 def test_other_families_have_no_anchors():
     with pytest.raises(ValueError, match="a yolox head has no anchors"):
         DecodeSpec("yolox", 3, anchors=ANCHOR_SIZES)
