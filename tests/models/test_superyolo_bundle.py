@@ -37,15 +37,8 @@ def test_bundle_finds_the_boxes_that_torch_finds(tmp_path: Path) -> None:
     model = network("rgb")
     spec = network_preprocess(64, 64)
     export_onnx(model, tmp_path / "m.onnx", (64, 64), CLASSES, spec.to_json())
-    (tmp_path / "calib").mkdir()
-    tiny.pictures(tmp_path / "calib", 6)
-    quantize = QuantizeOptions(method="minmax", float_layers="none")
-    options = ExportOptions(quantize=quantize, parity_images=2, lowerings=("fp32", "ort-x86"))
-    bundle_from_model(str(tmp_path / "m.onnx"), str(tmp_path / "m.ekb"), calib=str(tmp_path / "calib"), options=options)
-    bundle = open_bundle(tmp_path / "m.ekb")
-    assert bundle.manifest["decode"]["anchors"] == [[[10, 13], [16, 30], [33, 23]]]
-    assert bundle.manifest["lowerings"]["ort-x86"]["parity"]["passed"] is True
-
+    bundle_from_model(str(tmp_path / "m.onnx"), str(tmp_path / "m.ekb"), options=ExportOptions(lowerings=("fp32",)))
+    assert open_bundle(tmp_path / "m.ekb").manifest["decode"]["anchors"] == [[[10, 13], [16, 30], [33, 23]]]
     frame = np.random.default_rng(1).integers(0, 255, (48, 80, 3)).astype(np.uint8)
     with edgekit.open(str(tmp_path / "m.ekb"), lowering="fp32") as detector:
         found = detector(frame, conf=0.05, iou=1.0, max_det=10_000)
@@ -60,6 +53,20 @@ def test_bundle_finds_the_boxes_that_torch_finds(tmp_path: Path) -> None:
     gap = np.abs(found.xyxy[:, None] - expected.xyxy[None]).max(axis=2)
     assert max(gap.min(axis=0).max(), gap.min(axis=1).max()) < 0.05
     np.testing.assert_allclose(found.score, expected.score, atol=1e-4)
+
+
+def test_integers_are_the_codes_of_the_plan(tmp_path: Path) -> None:
+    export_onnx(network("ir"), tmp_path / "m.onnx", (64, 64), CLASSES, network_preprocess(64, 64).to_json())
+    (tmp_path / "calib").mkdir()
+    tiny.pictures(tmp_path / "calib", 6)
+    quantize = QuantizeOptions(method="minmax", float_layers="none")
+    options = ExportOptions(quantize=quantize, parity_images=2, lowerings=("trt8", "ort-x86"))
+    bundle_from_model(str(tmp_path / "m.onnx"), str(tmp_path / "m.ekb"), calib=str(tmp_path / "calib"), options=options)
+    bundle = open_bundle(tmp_path / "m.ekb")
+    for name in options.lowerings or ():
+        assert bundle.manifest["lowerings"][name]["parity"]["passed"] is True
+    layers = sum(isinstance(module, nn.Conv2d) for module in network("ir").deploy().modules())
+    assert len(bundle.plan.weights) == layers
 
 
 def test_a_network_of_four_channels_is_told_that_bundles_take_three(tmp_path: Path) -> None:
