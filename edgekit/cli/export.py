@@ -28,7 +28,7 @@ def export(
         None, "--images", metavar="DIR", help="Pictures for parity and golden vectors; default: those of --calib."
     ),
     lowering: Optional[List[str]] = typer.Option(
-        None, "--lowering", metavar="NAME", help="Write this graph; may be repeated. Default: all that there are."
+        None, "--lowering", metavar="NAME", help="Write this graph; may be repeated. Default: all but packed."
     ),
     method: str = options.METHOD,
     calib_count: Optional[int] = options.CALIB_COUNT,

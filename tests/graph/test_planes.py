@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgekit.graph.planes import weights_as_planes
 from edgekit.graph.runner import Runner
 from edgekit.graph.sources import SOURCE, layer_weight, stored_tensors
 from edgekit.precision import QuantPlan, QuantSpec, fake_quantize, quantize
+from tests.golden.make_packed import packed_and_twin
 from tests.graph import small
 from tests.graph.tiny import Net
 
@@ -126,6 +128,12 @@ def test_packed_is_ort_x86_once_it_is_loaded(net, bits, tmp_path):
         runs = [Runner(lowered.model, optimised=optimised) for lowered in (plain, packed)]
         for x in small.inputs(model):
             np.testing.assert_array_equal(*[runner.run(x)[0] for runner in runs])
+
+
+def test_the_golden_files_are_what_their_script_writes():
+    for name, data in packed_and_twin().items():
+        kept = onnx.load(os.path.join(os.path.dirname(__file__), "..", "golden", name))
+        assert kept.graph == onnx.load_from_string(data).graph
 
 
 def test_the_file_is_as_small_as_its_weights_are_narrow():
