@@ -1,0 +1,46 @@
+// The inner loops of the binary convolution: one table of functions for each instruction set.
+#pragma once
+
+#include <stdint.h>
+
+#include "cpu.h"
+
+namespace edgekit {
+
+// Output channels are worked on in blocks of up to 64; a block is a multiple of 16 lanes wide.
+constexpr int kBinaryLanes = 64;
+constexpr int kBinaryMaxPixels = 8;
+
+struct BinaryKernels {
+    int pixels;  // how many pixels `count` takes at once, at most kBinaryMaxPixels
+
+    // counts[p][lane] = sum over steps of popcount(patches[p][step] ^ weights[step][lane]).
+    // patches: (pixels, stride) words; weights: (steps, width); counts: (pixels, kBinaryLanes).
+    void (*count)(const uint32_t *patches, int64_t stride, int pixels, int64_t steps, const uint32_t *weights,
+                  int width, int32_t *counts);
+
+    // One pixel of one block, `channels` of its lanes: dot = base - 2 * count, y = multiplier * dot + offset.
+    void (*to_float)(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
+                     int channels, float *out);
+    void (*to_int8)(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
+                    int channels, int8_t *out);
+    // Bit `lane` is counts[lane] > threshold[lane], for `width` lanes.
+    uint64_t (*to_bits)(const int32_t *counts, const int32_t *threshold, int width);
+
+    // Each row of `channels` values becomes ceil(channels / 32) words.
+    void (*pack_float)(const float *x, int64_t rows, int64_t channels, uint32_t *bits);
+    void (*pack_int8)(const int8_t *x, int64_t rows, int64_t channels, uint32_t *bits);
+};
+
+extern const BinaryKernels kBinaryReference;
+#if defined(__x86_64__)
+extern const BinaryKernels kBinaryAvx2;
+extern const BinaryKernels kBinaryAvx512;
+#elif defined(__aarch64__)
+extern const BinaryKernels kBinaryNeon;
+#endif
+
+// The table of these kernels; null where this processor does not run them.
+const BinaryKernels *binary_kernels(Kernels kernels);
+
+}  // namespace edgekit

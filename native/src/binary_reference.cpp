@@ -1,0 +1,64 @@
+// What every other set of kernels is tested against: one lane at a time.
+#include <math.h>
+
+#include "binary_kernels.h"
+
+namespace edgekit {
+namespace {
+
+void count(const uint32_t *patches, int64_t stride, int pixels, int64_t steps, const uint32_t *weights, int width,
+           int32_t *counts) {
+    for (int p = 0; p < pixels; p++) {
+        for (int lane = 0; lane < width; lane++) {
+            int32_t sum = 0;
+            for (int64_t step = 0; step < steps; step++) {
+                sum += __builtin_popcount(patches[p * stride + step] ^ weights[step * width + lane]);
+            }
+            counts[p * kBinaryLanes + lane] = sum;
+        }
+    }
+}
+
+float affine(int32_t count, int32_t base, float multiplier, float offset) {
+    const float product = multiplier * static_cast<float>(base - 2 * count);
+    return product + offset;
+}
+
+void to_float(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset, int channels,
+              float *out) {
+    for (int i = 0; i < channels; i++) out[i] = affine(counts[i], base[i], multiplier[i], offset[i]);
+}
+
+void to_int8(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset, int channels,
+             int8_t *out) {
+    for (int i = 0; i < channels; i++) {
+        // The limits are whole numbers, so clipping first gives the same codes and keeps the conversion in range.
+        const float y = fminf(fmaxf(affine(counts[i], base[i], multiplier[i], offset[i]), -127.0f), 127.0f);
+        out[i] = static_cast<int8_t>(lrintf(y));
+    }
+}
+
+uint64_t to_bits(const int32_t *counts, const int32_t *threshold, int width) {
+    uint64_t bits = 0;
+    for (int i = 0; i < width; i++) bits |= static_cast<uint64_t>(counts[i] > threshold[i]) << i;
+    return bits;
+}
+
+template <typename T>
+void pack(const T *x, int64_t rows, int64_t channels, uint32_t *bits) {
+    for (int64_t row = 0; row < rows; row++, x += channels) {
+        for (int64_t c = 0; c < channels; c += 32) {
+            uint32_t word = 0;
+            for (int64_t i = c; i < channels && i < c + 32; i++) word |= static_cast<uint32_t>(x[i] < 0) << (i - c);
+            *bits++ = word;
+        }
+    }
+}
+
+}  // namespace
+
+const BinaryKernels kBinaryReference = {
+    4, count, to_float, to_int8, to_bits, pack<float>, pack<int8_t>,
+};
+
+}  // namespace edgekit

@@ -1,0 +1,170 @@
+// Every set of kernels against a direct convolution of +1, -1 and 0, on odd shapes; what is refused.
+#include <math.h>
+
+#include "check.h"
+#include "edgekit_binary.h"
+
+namespace {
+
+struct Case {
+    int channels, out_channels, kernel, stride, pad, groups, padding, height, width;
+};
+
+edgekit_binary_geometry geometry_of(const Case &c) {
+    return {c.channels, c.out_channels, c.kernel, c.kernel, c.stride, c.stride,
+            c.pad,      c.pad,          c.pad,    c.pad,    c.groups, c.padding};
+}
+
+// An input value; outside the image what the padding says.
+float value_at(const Case &c, const std::vector<float> &x, int image, int row, int column, int channel) {
+    if (row < 0 || row >= c.height || column < 0 || column >= c.width) return static_cast<float>(c.padding);
+    return x[((image * c.height + row) * c.width + column) * c.channels + channel] < 0 ? -1.0f : 1.0f;
+}
+
+int32_t direct_dot(const Case &c, const std::vector<float> &x, const std::vector<int8_t> &weights, int image, int row,
+                   int column, int channel) {
+    const int depth = c.channels / c.groups;
+    const int group = channel / (c.out_channels / c.groups);
+    float sum = 0;
+    for (int ky = 0; ky < c.kernel; ky++) {
+        for (int kx = 0; kx < c.kernel; kx++) {
+            for (int i = 0; i < depth; i++) {
+                const float a = value_at(c, x, image, row * c.stride - c.pad + ky, column * c.stride - c.pad + kx,
+                                         group * depth + i);
+                sum += weights[((channel * c.kernel + ky) * c.kernel + kx) * depth + i] < 0 ? -a : a;
+            }
+        }
+    }
+    return static_cast<int32_t>(sum);
+}
+
+void check_case(const Case &c, const char *kernels, uint64_t seed) {
+    Numbers numbers(seed);
+    const int images = 2;
+    const int rows = (c.height + 2 * c.pad - c.kernel) / c.stride + 1;
+    const int columns = (c.width + 2 * c.pad - c.kernel) / c.stride + 1;
+    const int pixels = images * c.height * c.width;
+    std::vector<float> x(pixels * c.channels);
+    std::vector<int8_t> codes(x.size());
+    for (size_t i = 0; i < x.size(); i++) {
+        codes[i] = static_cast<int8_t>(numbers.whole(-4, 3));
+        x[i] = codes[i] == 0 && (i & 1) ? -0.0f : codes[i] * 0.25f;
+    }
+    std::vector<int8_t> weights(c.out_channels * c.kernel * c.kernel * (c.channels / c.groups));
+    for (int8_t &w : weights) w = static_cast<int8_t>(numbers.whole(-1, 1));
+    std::vector<float> multiplier(c.out_channels), offset(c.out_channels);
+    for (int i = 0; i < c.out_channels; i++) {
+        // Both signs, nothing at all, and whole numbers, which give sums of exactly 0.
+        multiplier[i] = i % 5 == 0 ? 0.0f : i % 5 == 1 ? -1.0f : i % 5 == 2 ? 1.0f : numbers.unit() * 2 - 1;
+        offset[i] = i % 5 < 3 ? static_cast<float>(numbers.whole(-4, 4)) : numbers.unit() * 20 - 10;
+    }
+
+    const edgekit_binary_geometry geometry = geometry_of(c);
+    edgekit_binary_conv *conv = nullptr;
+    CHECK(edgekit_binary_conv_create(&geometry, weights.data(), multiplier.data(), offset.data(), kernels, &conv) == 0);
+    const int64_t words_in = edgekit_binary_conv_words_in(conv);
+    const int64_t words_out = edgekit_binary_conv_words_out(conv);
+    std::vector<uint32_t> bits(pixels * words_in, 0xdeadbeef), bits_of_codes(bits.size(), 0xdeadbeef);
+    CHECK(edgekit_binary_pack_float(conv, x.data(), pixels, bits.data()) == 0);
+    CHECK(edgekit_binary_pack_int8(conv, codes.data(), pixels, bits_of_codes.data()) == 0);
+    CHECK(bits == bits_of_codes);
+
+    const int64_t all_rows = images * rows;
+    const int64_t out_pixels = all_rows * columns;
+    std::vector<float> y(out_pixels * c.out_channels);
+    std::vector<int8_t> q(y.size());
+    std::vector<uint32_t> out_bits(out_pixels * words_out, 0xdeadbeef);
+    const int64_t middle = all_rows / 2;  // in two parts, as two threads would
+    for (int part = 0; part < 2; part++) {
+        const int64_t begin = part == 0 ? 0 : middle;
+        const int64_t end = part == 0 ? middle : all_rows;
+        const auto run = [&](int output, void *out) {
+            return edgekit_binary_conv_run(conv, bits.data(), images, c.height, c.width, begin, end, output, out);
+        };
+        CHECK(run(EDGEKIT_BINARY_TO_FLOAT, y.data()) == 0);
+        CHECK(run(EDGEKIT_BINARY_TO_INT8, q.data()) == 0);
+        CHECK(run(EDGEKIT_BINARY_TO_BITS, out_bits.data()) == 0);
+    }
+    for (int64_t pixel = 0; pixel < out_pixels; pixel++) {
+        for (int channel = 0; channel < c.out_channels; channel++) {
+            const int row = static_cast<int>(pixel / columns);
+            const int32_t dot =
+                direct_dot(c, x, weights, row / rows, row % rows, static_cast<int>(pixel % columns), channel);
+            const float product = multiplier[channel] * static_cast<float>(dot);
+            const float expected = product + offset[channel];
+            CHECK(y[pixel * c.out_channels + channel] == expected);
+            CHECK(q[pixel * c.out_channels + channel] == lrintf(fmaxf(-127.0f, fminf(127.0f, expected))));
+            const bool is_negative = static_cast<double>(multiplier[channel]) * dot + offset[channel] < 0;
+            const uint32_t word = out_bits[pixel * words_out + channel / 32];
+            CHECK((word >> (channel % 32) & 1) == static_cast<uint32_t>(is_negative));
+        }
+        if (c.out_channels % 32 != 0) CHECK(out_bits[(pixel + 1) * words_out - 1] >> (c.out_channels % 32) == 0);
+    }
+    edgekit_binary_conv_destroy(conv);
+}
+
+void check_refusals() {
+    const Case c = {32, 16, 3, 1, 1, 1, 0, 5, 5};
+    const edgekit_binary_geometry good = geometry_of(c);
+    std::vector<int8_t> weights(16 * 9 * 32, 1);
+    std::vector<float> multiplier(16, 1.0f), offset(16, 0.0f);
+    edgekit_binary_conv *conv = nullptr;
+    const auto make = [&](const edgekit_binary_geometry &geometry, const char *kernels) {
+        return edgekit_binary_conv_create(&geometry, weights.data(), multiplier.data(), offset.data(), kernels, &conv);
+    };
+    edgekit_binary_geometry bad = good;
+    bad.groups = 3;
+    CHECK(make(bad, nullptr) == EDGEKIT_BAD_SIZE);
+    bad = good;
+    bad.pad_left = 3;
+    CHECK(make(bad, nullptr) == EDGEKIT_BAD_SIZE);
+    bad = good;
+    bad.padding = 2;
+    CHECK(make(bad, nullptr) == EDGEKIT_BAD_SIZE);
+    CHECK(make(good, "avx1024") == EDGEKIT_BAD_VALUE);
+    offset[3] = NAN;
+    CHECK(make(good, nullptr) == EDGEKIT_BAD_VALUE);
+    offset[3] = 0.0f;
+    CHECK(edgekit_binary_conv_create(&good, nullptr, nullptr, nullptr, nullptr, &conv) == EDGEKIT_BAD_POINTER);
+    CHECK(conv == nullptr);
+    CHECK(make(good, nullptr) == EDGEKIT_OK);
+    uint32_t bits[25] = {};
+    float out[25 * 16];
+    CHECK(edgekit_binary_conv_run(conv, bits, 1, 5, 5, 0, 6, EDGEKIT_BINARY_TO_FLOAT, out) == EDGEKIT_BAD_SIZE);
+    CHECK(edgekit_binary_conv_run(conv, bits, 1, 5, 5, 3, 2, EDGEKIT_BINARY_TO_FLOAT, out) == EDGEKIT_BAD_SIZE);
+    CHECK(edgekit_binary_conv_run(conv, bits, 1, 0, 5, 0, 0, EDGEKIT_BINARY_TO_FLOAT, out) == EDGEKIT_BAD_SIZE);
+    CHECK(edgekit_binary_conv_run(conv, bits, 1, 5, 5, 0, 5, 3, out) == EDGEKIT_BAD_VALUE);
+    CHECK(edgekit_binary_conv_run(conv, nullptr, 1, 5, 5, 0, 5, 0, out) == EDGEKIT_BAD_POINTER);
+    CHECK(edgekit_binary_pack_float(conv, out, -1, bits) == EDGEKIT_BAD_SIZE);
+    edgekit_binary_conv_destroy(conv);
+    edgekit_binary_conv_destroy(nullptr);
+}
+
+}  // namespace
+
+int main() {
+    check_refusals();
+    int cases = 0;
+    for (edgekit::Kernels kernels : kernels_here()) {
+        for (int channels : {1, 3, 31, 32, 33, 63, 64, 65, 127, 128, 256}) {
+            for (int kernel : {1, 3, 5}) {
+                for (int stride : {1, 2}) {
+                    for (int padding : {EDGEKIT_BINARY_PAD_ZERO, EDGEKIT_BINARY_PAD_ONE}) {
+                        const int out_channels = 1 + (cases * 37) % 130;
+                        const Case c = {channels, out_channels, kernel, stride, kernel / 2, 1, padding, 5, 7};
+                        check_case(c, edgekit::name_of(kernels), ++cases);
+                    }
+                }
+            }
+        }
+        const Case others[] = {
+            {6, 9, 3, 1, 1, 3, 0, 5, 4},     {64, 96, 3, 2, 1, 2, 0, 7, 7},  {66, 70, 3, 1, 1, 2, 1, 4, 5},
+            {40, 40, 3, 1, 1, 40, 0, 6, 5},  {64, 64, 5, 1, 4, 1, 0, 1, 1},  {32, 200, 5, 2, 2, 1, 0, 2, 3},
+            {512, 512, 3, 1, 1, 1, 0, 3, 3}, {33, 17, 1, 1, 0, 1, 0, 1, 13}, {300, 330, 3, 2, 0, 3, 0, 5, 5},
+            {1024, 64, 5, 1, 2, 1, 1, 3, 4},
+        };
+        for (const Case &c : others) check_case(c, edgekit::name_of(kernels), ++cases);
+    }
+    std::printf("%d cases\n", cases);
+    return 0;
+}
