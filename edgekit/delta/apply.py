@@ -122,7 +122,9 @@ def _rebuild(update: Update, base: str, stream: IO[bytes], progress: Optional[Pr
             payload = payloads.read(piece.payload)
             if index < good:
                 continue
-            data = _make(update, piece, old, payload, base)
+            source = _source(piece, old, update.base.size, stream)
+            data = _make(update, piece, source, payload, base)
+            stream.seek(done)
             stream.write(data)
             digest.update(data)
             done += len(data)
@@ -143,12 +145,17 @@ def _good_pieces(pieces: Tuple[Piece, ...], stream: IO[bytes], digest: Any) -> i
     return len(pieces)
 
 
-def _make(update: Update, piece: Piece, old: IO[bytes], payload: bytes, base: str) -> bytes:
-    old.seek(piece.base[0])
-    before = old.read(piece.base[1])
+def _source(piece: Piece, old: IO[bytes], old_size: int, new: IO[bytes]) -> bytes:
+    offset, count = piece.source
+    stream, at = (old, offset) if offset < old_size else (new, offset - old_size)
+    stream.seek(at)
+    return stream.read(count)
+
+
+def _make(update: Update, piece: Piece, source: bytes, payload: bytes, base: str) -> bytes:
     problem = "its hash differs"
     try:
-        data = KINDS[piece.kind][0](before, payload, piece)
+        data = KINDS[piece.kind][0](source, payload, piece)
         if sha256_bytes(data)[:HASH_DIGITS] == piece.sha256 and len(data) == piece.size:
             return data
     except Exception as error:  # bytes that are not what they should be break each decoder in its own way

@@ -86,26 +86,26 @@ def _nearby(old: bytes, start: int, size: int) -> bytes:
     return old[max(end - _WINDOW, 0) : end]
 
 
-def encode_symbols(old: bytes, new: bytes, head: int) -> bytes:
-    """A deflate stream behind `head` bytes: the head as XOR, the stream's symbols each near the old ones of their kind.
+def encode_symbols(old: bytes, new: bytes, old_head: int, new_head: int) -> bytes:
+    """A deflate stream behind a head of so many bytes: its symbols, those of each kind near the old ones.
 
     Raises:
         ValueError, IndexError: one of them is no deflate stream that can be taken apart.
     """
-    before, after = symbols_of(old[head:]), symbols_of(new[head:])
-    parts = [squeeze(_xor(old[:head], new[:head]))]
+    before, after = symbols_of(old[old_head:]), symbols_of(new[new_head:])
+    parts = [squeeze(new[:new_head], old[:old_head])]
     for one, other in zip(before, after):
         parts += [struct.pack("<I", len(other)), encode_near(one, other)]
     return join(parts)
 
 
-def decode_symbols(old: bytes, payload: bytes, head: int) -> bytes:
+def decode_symbols(old: bytes, payload: bytes, old_head: int, new_head: int) -> bytes:
     """The head and the stream that `encode_symbols` packed."""
     parts = split(payload)
-    before = symbols_of(old[head:])
+    before = symbols_of(old[old_head:])
     sizes = [struct.unpack("<I", part)[0] for part in parts[1::2]]
     after = [decode_near(one, part, size) for one, part, size in zip(before, parts[2::2], sizes)]
-    return _xor(old[:head], expand(parts[0], head)) + stream_of(Symbols(*after))
+    return expand(parts[0], new_head, old[:old_head]) + stream_of(Symbols(*after))
 
 
 def encode_floats(old: bytes, new: bytes) -> bytes:

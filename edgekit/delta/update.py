@@ -42,17 +42,18 @@ class Piece:
         part: "tensor", "scale", "entry" or "container".
         kind: how it comes about, a key of `KINDS`.
         size: bytes of the new file.
-        base: (offset, bytes) in the old file.
+        source: (offset, bytes) in the old file; offsets beyond its end go on in the new one as far as that has come.
         payload: bytes in the update.
         sha256: the first digits of its hash.
-        detail: codes: (bits, number of codes); symbols: (bytes before the deflate stream,); else empty.
+        detail: codes: (bits, number of codes); symbols: (bytes before the deflate stream in the source, in the
+            new file); else empty.
     """
 
     what: str
     part: str
     kind: str
     size: int
-    base: Tuple[int, int]
+    source: Tuple[int, int]
     payload: int
     sha256: str
     detail: Tuple[int, ...] = ()
@@ -64,7 +65,7 @@ class Piece:
             "part": self.part,
             "kind": self.kind,
             "size": self.size,
-            "base": list(self.base),
+            "source": list(self.source),
             "payload": self.payload,
             "sha256": self.sha256,
             "detail": list(self.detail),
@@ -73,7 +74,7 @@ class Piece:
     @classmethod
     def from_json(cls, value: Dict[str, Any]) -> "Piece":
         """The piece that `to_json` wrote; ValueError where it cannot be one."""
-        offset, count = value["base"]
+        offset, count = value["source"]
         piece = cls(
             str(value["what"]),
             str(value["part"]),
@@ -118,7 +119,7 @@ def _floats(old: bytes, payload: bytes, piece: Piece) -> bytes:
 
 
 def _symbols(old: bytes, payload: bytes, piece: Piece) -> bytes:
-    return decode_symbols(old, payload, piece.detail[0])
+    return decode_symbols(old, payload, *piece.detail)
 
 
 # kind -> (the function from old bytes and payload to new bytes, how many numbers `Piece.detail` has)
@@ -129,7 +130,7 @@ KINDS: Dict[str, Tuple[Callable[[bytes, bytes, Piece], bytes], int]] = {
     "near": (_near, 0),
     "codes": (_codes, 2),
     "floats": (_floats, 0),
-    "symbols": (_symbols, 1),
+    "symbols": (_symbols, 2),
 }
 
 

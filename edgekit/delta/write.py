@@ -29,6 +29,9 @@ _LOCAL_HEADER = 30  # bytes of a zip's local file header, before the name
 _KEEP_BYTES = 1 << 20  # a longer stretch is several pieces, so that a device never holds more of it
 
 
+_Way = Tuple[str, Tuple[int, int], bytes, Tuple[int, ...]]  # kind, source, payload, detail
+
+
 class _Region(NamedTuple):
     """A stretch of a bundle's file.
 
@@ -75,27 +78,40 @@ def write_update(old: PathLike, new: PathLike, path: PathLike, progress: Optiona
         old_bytes = stream.read()
     with open(after.path, "rb") as stream:
         new_bytes = stream.read()
-    partners = {(region.what, region.part): region for region in _regions(before, old_bytes)}
-    pieces, payloads = [], []
-    done = 0
-    for region in _regions(after, new_bytes):
-        piece, payload = _piece(region, new_bytes, partners.get((region.what, region.part)), old_bytes)
-        pieces.append(piece)
-        payloads.append(payload)
-        done += region.size
-        if progress is not None:
-            progress(done, len(new_bytes), "")
+    pieces, payload = _pieces((before, old_bytes), (after, new_bytes), progress)
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "model": after.name,
         "base": _file(before, old_bytes),
         "target": _file(after, new_bytes),
-        "payload_sha256": sha256_bytes(b"".join(payloads)),
+        "payload_sha256": sha256_bytes(payload),
         "pieces": [piece.to_json() for piece in _joined(pieces, new_bytes)],
     }
-    _write(path, manifest, b"".join(payloads))
+    _write(path, manifest, payload)
     return open_update(path)
+
+
+def _pieces(
+    old: Tuple[Bundle, bytes], new: Tuple[Bundle, bytes], progress: Optional[Progress]
+) -> Tuple[List[Piece], bytes]:
+    """A piece for each region of the new file, and their payloads in a row."""
+    partners = {(region.what, region.part): region for region in _regions(*old)}
+    space = old[1] + new[1]
+    pieces, payloads = [], []
+    earlier: List[_Region] = []  # graphs of the new file: those of two backends are alike
+    for region in _regions(*new):
+        partner = partners.get((region.what, region.part))
+        graph = region.form == "deflated" and region.what.startswith("graphs/")
+        data = new[1][region.start : region.start + region.size]
+        piece, payload = _piece(region, data, ([partner] if partner else []) + (earlier if graph else []), space)
+        pieces.append(piece)
+        payloads.append(payload)
+        if graph:
+            earlier.append(region._replace(start=len(old[1]) + region.start))
+        if progress is not None:
+            progress(region.start + region.size, len(new[1]), "")
+    return pieces, b"".join(payloads)
 
 
 def _file(bundle: Bundle, data: bytes) -> Dict[str, Any]:
@@ -115,46 +131,51 @@ def _write(path: PathLike, manifest: Dict[str, Any], payload: bytes) -> None:
                 archive.writestr(info, data)
 
 
-def _piece(region: _Region, new: bytes, partner: Optional[_Region], old: bytes) -> Tuple[Piece, bytes]:
+def _piece(region: _Region, data: bytes, sources: List[_Region], space: bytes) -> Tuple[Piece, bytes]:
     """The cheapest piece for a region, and its payload."""
-    data = new[region.start : region.start + region.size]
     sha256 = sha256_bytes(data)[:HASH_DIGITS]
     best: Optional[Tuple[Piece, bytes]] = None
-    for kind, start, used, payload, detail in _ways(region, data, partner, old):
-        piece = Piece(region.what, region.part, kind, region.size, (start, used), len(payload), sha256, detail)
+    for kind, source, payload, detail in _ways(region, data, sources, space):
+        piece = Piece(region.what, region.part, kind, region.size, source, len(payload), sha256, detail)
         if best is None or len(payload) < len(best[1]):
             best = piece, payload
     assert best is not None
     piece, payload = best
-    before = old[piece.base[0] : piece.base[0] + piece.base[1]]
-    if KINDS[piece.kind][0](before, payload, piece) != data:
+    start, count = piece.source
+    if KINDS[piece.kind][0](space[start : start + count], payload, piece) != data:
         raise ValueError("{} does not survive being packed as {}".format(region.what, piece.kind))
     return best
 
 
-_Way = Tuple[str, int, int, bytes, Tuple[int, ...]]
-
-
-def _ways(region: _Region, data: bytes, partner: Optional[_Region], old: bytes) -> Iterator[_Way]:
-    """Each means that could make `data`: kind, offset and bytes of the old file, payload, detail."""
-    if partner is not None:
-        start = partner.start
-        if old[start : start + len(data)] == data:
-            yield "keep", start, len(data), b"", ()
+def _ways(region: _Region, data: bytes, sources: List[_Region], space: bytes) -> Iterator[_Way]:
+    """Each means that could make `data`; the old file and the new one behind it are the space of sources."""
+    for source in sources:
+        if space[source.start : source.start + len(data)] == data:
+            yield "keep", (source.start, len(data)), b"", ()
             return
-        before = old[start : start + partner.used]
-        yield "near", start, partner.used, encode_near(before, data), ()
-        alike = partner.form == region.form and partner.detail == region.detail
-        padded = not any(bytearray(data[region.used :]))
-        if alike and padded and region.form == "codes":
-            yield "codes", start, partner.used, encode_codes(before, data[: region.used], *region.detail), region.detail
-        if alike and padded and region.form == "floats" and partner.used == region.used:
-            yield "floats", start, partner.used, encode_floats(before, data[: region.used]), ()
-        if alike and region.form == "deflated":
-            with contextlib.suppress(ValueError, IndexError):  # stored blocks, of what cannot be compressed
-                yield "symbols", start, partner.used, encode_symbols(before, data, region.detail[0]), region.detail
-    yield "whole", 0, 0, squeeze(data), ()
-    yield "verbatim", 0, 0, data, ()
+    for source in sources:
+        for kind, payload, detail in _differences(
+            region, data, source, space[source.start : source.start + source.used]
+        ):
+            yield kind, (source.start, source.used), payload, detail
+    yield "whole", (0, 0), squeeze(data), ()
+    yield "verbatim", (0, 0), data, ()
+
+
+def _differences(
+    region: _Region, data: bytes, source: _Region, before: bytes
+) -> Iterator[Tuple[str, bytes, Tuple[int, ...]]]:
+    yield "near", encode_near(before, data), ()
+    if source.form != region.form or any(bytearray(data[region.used :])):
+        return
+    if region.form == "codes" and source.detail == region.detail:
+        yield "codes", encode_codes(before, data[: region.used], *region.detail), region.detail
+    if region.form == "floats" and source.used == region.used:
+        yield "floats", encode_floats(before, data[: region.used]), ()
+    if region.form == "deflated":
+        with contextlib.suppress(ValueError, IndexError):  # stored blocks, of what cannot be compressed
+            heads = source.detail + region.detail
+            yield "symbols", encode_symbols(before, data, *heads), heads
 
 
 def _joined(pieces: List[Piece], new: bytes) -> Iterator[Piece]:
@@ -174,7 +195,7 @@ def _runs(pieces: List[Piece]) -> List[List[Piece]]:
     runs: List[List[Piece]] = []
     for piece in pieces:
         last = runs[-1][-1] if runs else None
-        if last is not None and last.kind == piece.kind == "keep" and sum(last.base) == piece.base[0]:
+        if last is not None and last.kind == piece.kind == "keep" and sum(last.source) == piece.source[0]:
             runs[-1].append(piece)
         else:
             runs.append([piece])
@@ -185,7 +206,7 @@ def _kept(first: Piece, data: bytes) -> Iterator[Piece]:
     for skipped in range(0, len(data), _KEEP_BYTES):
         part = data[skipped : skipped + _KEEP_BYTES]
         sha256 = sha256_bytes(part)[:HASH_DIGITS]
-        yield Piece(first.what, first.part, "keep", len(part), (first.base[0] + skipped, len(part)), 0, sha256)
+        yield Piece(first.what, first.part, "keep", len(part), (first.source[0] + skipped, len(part)), 0, sha256)
 
 
 def _regions(bundle: Bundle, data: bytes) -> List[_Region]:

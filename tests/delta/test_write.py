@@ -42,6 +42,14 @@ def test_codes_scales_and_floats_are_told(small):
     assert rows["codes", "scale"]["planes"] is None
 
 
+def test_a_graph_is_told_by_a_new_one_that_it_resembles(small):
+    update = open_update(small.update)
+    rows = {piece.what: piece for piece in update.pieces if piece.kind == "symbols"}
+    first, second = rows["graphs/fp32.onnx"], rows["graphs/ort-arm.onnx"]
+    assert first.source[0] < update.base.size <= second.source[0]
+    assert second.payload < first.payload / 3
+
+
 def test_another_width_or_shape_is_sent_whole(tmp_path):
     value = _step(tmp_path, bits=5)
     assert "codes" not in {row["kind"] for row in value["tensors"]}

@@ -66,7 +66,8 @@ def small_tensors(step=0, bits=4):
 
 def write_small(path, step=0, bits=4, tensors=None, files=None):
     """Write a bundle of a few kB."""
-    text = b" ".join("{}:{:.9f}".format(i, i * 0.37 + (step if i % 50 == 7 else 0)).encode() for i in range(900))
+    text = b" ".join("{}:{:.9f}".format(i, i * 0.37 + (step if i % 10 == 7 else 0)).encode() for i in range(900))
+    pairs = [("bias", "float32")]
     write_bundle(
         path,
         manifest={
@@ -77,7 +78,7 @@ def write_small(path, step=0, bits=4, tensors=None, files=None):
             "provenance": {"step": step},
         },
         tensors=small_tensors(step, bits) if tensors is None else tensors,
-        lowerings={"fp32": LoweredGraph(text, [("bias", "float32")], 13)},
+        lowerings={"fp32": LoweredGraph(text, pairs, 13), "ort-arm": LoweredGraph(text + b" arm", pairs, 13)},
         files={"golden/0.png": bytes(bytearray(range(256)))} if files is None else files,
     )
     return path
