@@ -1,0 +1,50 @@
+// The arithmetic of letterbox.h between two rows, 8 pixels at a time. Along a row NEON has no gather to win with.
+#include <arm_neon.h>
+
+#include "letterbox.h"
+
+namespace edgekit {
+namespace {
+
+void along(const uint8_t *row, const int32_t *offset, const int32_t *weight, int32_t count, int16_t *planes,
+           int32_t stride) {
+    letterbox_reference.along(row, offset, weight, count, planes, stride);
+}
+
+// (h * b) >> 16 of 8 lanes.
+inline int16x8_t high_product(int16x8_t h, int16x4_t b) {
+    return vcombine_s16(vshrn_n_s32(vmull_s16(vget_low_s16(h), b), 16), vshrn_n_s32(vmull_s16(vget_high_s16(h), b), 16));
+}
+
+inline int16x8_t mixed(const int16_t *upper, const int16_t *lower, int16x4_t b0, int16x4_t b1) {
+    const int16x8_t sum = vaddq_s16(high_product(vld1q_s16(upper), b0), high_product(vld1q_s16(lower), b1));
+    return vminq_s16(vshrq_n_s16(vaddq_s16(sum, vdupq_n_s16(2)), 2), vdupq_n_s16(255));
+}
+
+void between_f32(const int16_t *upper, const int16_t *lower, int32_t b0, int32_t b1, int32_t count, float gain,
+                 float offset, float *out) {
+    const int16x4_t weight0 = vdup_n_s16(static_cast<int16_t>(b0)), weight1 = vdup_n_s16(static_cast<int16_t>(b1));
+    const float32x4_t gains = vdupq_n_f32(gain), offsets = vdupq_n_f32(offset);
+    int32_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        const int16x8_t pixels = mixed(upper + i, lower + i, weight0, weight1);
+        const float32x4_t first = vcvtq_f32_s32(vmovl_s16(vget_low_s16(pixels)));
+        const float32x4_t second = vcvtq_f32_s32(vmovl_s16(vget_high_s16(pixels)));
+        vst1q_f32(out + i, vaddq_f32(vmulq_f32(first, gains), offsets));
+        vst1q_f32(out + i + 4, vaddq_f32(vmulq_f32(second, gains), offsets));
+    }
+    letterbox_reference.between_f32(upper + i, lower + i, b0, b1, count - i, gain, offset, out + i);
+}
+
+void between_u8(const int16_t *upper, const int16_t *lower, int32_t b0, int32_t b1, int32_t count, uint8_t *out) {
+    const int16x4_t weight0 = vdup_n_s16(static_cast<int16_t>(b0)), weight1 = vdup_n_s16(static_cast<int16_t>(b1));
+    int32_t i = 0;
+    for (; i + 8 <= count; i += 8) vst1_u8(out + i, vqmovun_s16(mixed(upper + i, lower + i, weight0, weight1)));
+    letterbox_reference.between_u8(upper + i, lower + i, b0, b1, count - i, out + i);
+}
+
+}  // namespace
+
+const LetterboxKernels letterbox_neon = {along, between_f32, between_u8};
+
+}  // namespace edgekit
