@@ -138,6 +138,12 @@ def test_a_plan_survives_json_bit_for_bit():
     assert QuantPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
+def test_a_plan_counts_its_layers_by_width():
+    specs = {name: QuantSpec(bits, (0.1,)) for name, bits in (("a", 4), ("b", 8), ("c", 4))}
+    assert list(QuantPlan(weights=specs).layers_by_bits().items()) == [(8, 1), (4, 2)]
+    assert QuantPlan().layers_by_bits() == {}
+
+
 def test_dequantize_undoes_scale_only():
     spec = QuantSpec(8, (0.25,))
     np.testing.assert_array_equal(dequantize(np.int8([-4, 8]), spec), [-1.0, 2.0])

@@ -1,0 +1,26 @@
+import pytest
+
+from edgekit.cli import widths
+from edgekit.errors import ConfigError
+
+
+def test_layers_and_their_bits():
+    assert widths.layer_bits(None) == ()
+    assert widths.layer_bits(["/head/a=b/Conv=4", "stem=8"]) == (("/head/a=b/Conv", 4), ("stem", 8))
+
+
+@pytest.mark.parametrize("text", ["stem", "=4", "stem=", "stem=4.5", "stem=-4", "stem=four"])
+def test_what_is_no_width(text):
+    with pytest.raises(ConfigError, match="--layer-bits is LAYER=N with N of 2 to 8, got '{}'".format(text)):
+        widths.layer_bits([text])
+
+
+def test_a_layer_twice():
+    with pytest.raises(ConfigError, match="names stem twice"):
+        widths.layer_bits(["stem=4", "stem=4"])
+
+
+def test_counts_in_words():
+    assert widths.as_text({8: 10, 4: 50}) == "50 with 4-bit weights, 10 with 8-bit"
+    assert widths.as_text({8: 1}) == "1 with 8-bit weights"
+    assert widths.as_text({}) == ""
