@@ -64,8 +64,8 @@ class QuantConv2d(nn.Conv2d):
         Raises:
             ValueError: `norm` has no gamma, beta or running statistics.
         """
-        weight_quantizer = LsqQuantizer(bits.weight, channels=conv.out_channels)
-        layer = cls.with_quantizers(conv, weight_quantizer, _input_quantizer(bits), norm)
+        weight_quantizer = LsqQuantizer(bits.weight, channels=conv.out_channels).to(conv.weight.device)
+        layer = cls.with_quantizers(conv, weight_quantizer, _input_quantizer(bits, conv.weight.device), norm)
         weight_quantizer.set_step(weight_steps(layer.folded_weight(), weight_quantizer.qmax, bits.method))
         return layer
 
@@ -115,7 +115,7 @@ class QuantConv2d(nn.Conv2d):
         """A plain convolution with the folded weights, not rounded: what the exporter reads beside the plan."""
         conv = nn.Conv2d(**{**_conv_arguments(self), "bias": self.folded_bias() is not None})  # type: ignore[arg-type]
         _copy(conv, self.folded_weight(), self.folded_bias())
-        return conv.train(self.training)
+        return conv.to(self.weight.device).train(self.training)
 
     def _gain(self) -> Tensor:
         assert self.norm is not None and self.norm.running_var is not None
@@ -134,9 +134,10 @@ class QuantLinear(nn.Linear):
         """A layer over the *same* parameters as `linear`."""
         layer = cls(linear.in_features, linear.out_features, linear.bias is not None, device="meta")
         layer.weight, layer.bias = linear.weight, linear.bias
-        quantizer = LsqQuantizer(bits.weight, channels=linear.out_features)
+        quantizer = LsqQuantizer(bits.weight, channels=linear.out_features).to(linear.weight.device)
         quantizer.set_step(weight_steps(linear.weight, quantizer.qmax, bits.method))
-        layer.weight_quantizer, layer.input_quantizer = quantizer, _input_quantizer(bits)
+        layer.weight_quantizer = quantizer
+        layer.input_quantizer = _input_quantizer(bits, linear.weight.device)
         layer.lent = []
         return layer.train(linear.training)
 
@@ -148,7 +149,7 @@ class QuantLinear(nn.Linear):
         """A plain linear layer with the weights, not rounded."""
         linear = nn.Linear(self.in_features, self.out_features, self.bias is not None)
         _copy(linear, self.weight, self.bias)
-        return linear.train(self.training)
+        return linear.to(self.weight.device).train(self.training)
 
 
 QuantLayer = QuantConv2d | QuantLinear
@@ -171,8 +172,8 @@ def quantized_input(layer: QuantLayer, x: Tensor) -> Tensor:
     return x if quantizer is None else quantizer(x)
 
 
-def _input_quantizer(bits: LayerBits) -> LsqQuantizer | None:
-    return None if bits.input is None else LsqQuantizer(bits.input, bits.signed)
+def _input_quantizer(bits: LayerBits, device: torch.device) -> LsqQuantizer | None:
+    return None if bits.input is None else LsqQuantizer(bits.input, bits.signed).to(device)
 
 
 def _conv_arguments(conv: nn.Conv2d) -> dict[str, object]:

@@ -12,7 +12,7 @@ from edgekit.graph.lower import lower
 from edgekit.graph.runner import Runner
 from edgekit.models import build
 from edgekit.models.weights import load_weights, read_checkpoint
-from edgekit.precision import QuantPlan
+from edgekit.precision import QuantPlan, quantize
 from edgekit.quant import LayerBits, apply_plan, calibrate, float_twin, plan_for_graph, plan_of, prepare
 from edgekit.quant.dorefa import DorefaWeight
 from edgekit.quant.modules import QuantConv2d, input_quantizer_of
@@ -235,3 +235,35 @@ def test_neighbours_that_share_a_grid_only_where_they_are_deployed() -> None:
     quant_layers(model)["two"].input_quantizer.set_step(0.5)
     with pytest.raises(ModelError, match="shares the step 0.5 of its neighbours"):
         plan_for_graph(graph_of(float_twin(model)), model)
+
+
+class Flat(nn.Module):
+    """A linear layer over vectors (Gemm) and one over tokens (MatMul, which keeps its weights transposed)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = Block(3, 17)
+        self.vector = nn.Linear(17, 19)
+        self.tokens = nn.Linear(17, 23)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.stem(x)
+        return self.vector(x.mean(dim=(2, 3))), self.tokens(x.flatten(2).transpose(1, 2))
+
+
+@pytest.mark.parametrize("bits", [3, 8])
+def test_linear_layers_keep_their_channels_through_the_exporter(bits: int) -> None:
+    model = prepare(trained(Flat()), images(1), widths(bits, 8))
+    calibrate(model, [images()])
+    graph = graph_of(float_twin(model))
+    plan = plan_for_graph(graph, model)
+    found = {node.op_type: node for node in graph.graph if node.op_type in ("Gemm", "MatMul")}
+    layers = quant_layers(model)
+    for op_type, name in (("Gemm", "vector"), ("MatMul", "tokens")):
+        node, layer = found[op_type], layers[name]
+        spec = plan.weights[str(node.name)]
+        codes = quantize(constant_value(node.inputs[1]), spec)
+        codes = codes if spec.axis == 0 else codes.T
+        expected = layer.weight_quantizer.codes(layer.weight).numpy()
+        assert np.array_equal(codes.astype(np.int16), expected)
+    assert plan.weights[str(found["MatMul"].name)].axis == 1
