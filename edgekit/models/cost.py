@@ -7,10 +7,11 @@ size and bit operations (GHOST, Zhang et al., TGRS 2023, arXiv 2301.00131):
                two convolutions of the neck count a second time, in 32 bit, and two of the three last layers not at all.
     corrected  the same rule without the slip.
     deployed   what a device stores and does: the constants of folded batch norms count, the input of a layer has the
-               width of the layers that it really comes from, and a float layer works on floats.
+               width that the plan gives it, or else that of the layers that it really comes from, and a float layer
+               works on floats.
 
     size       bits / 8 a weight, 4 bytes for what stays in float; MB = 1e6 bytes
-    BOPs       multiply-accumulates * weight bits * input bits; G = 1e9; the picture counts as 32 bits
+    BOPs       multiply-accumulates * weight bits * input bits; G = 1e9; a picture of no given width has 32 bits
 
 Released and corrected take the width of an input from the convolution *registered* before, which is not the one that
 ran before, and count the convolutions behind which there is no other (the predictions) in 32 bit. Differs from the
@@ -85,7 +86,8 @@ def report(model: nn.Module, plan: QuantPlan, size_hw: tuple[int, int]) -> CostR
     Args:
         model: trained or deployed, in float; what only training uses is not counted. A model of more than three input
             channels says so in `in_channels`.
-        plan: layer names are those of the modules; a layer that it does not name stays in float.
+        plan: of a model: its names are those of modules, of activations those of the layers that read them. A layer
+            that it does not name stays in float.
         size_hw: height and width of the input.
 
     Raises:
@@ -109,7 +111,7 @@ def count(shape: NetworkShape, plan: QuantPlan) -> CostReport:
         mean_bits=sum(layer.weights * bits[layer.name] for layer in shape.layers) / weights,
         released=released(shape, bits),
         corrected=corrected(shape, bits),
-        deployed=deployed(shape, bits),
+        deployed=deployed(shape, bits, {name: spec.bits for name, spec in plan.activations.items()}),
     )
 
 
@@ -168,14 +170,24 @@ def _ghost_cost(shape: NetworkShape, in_float: Sequence[WeightedLayer], bits: Ma
     return BitCost(size / 8e6, work / 1e9)
 
 
-def deployed(shape: NetworkShape, bits: Mapping[str, int]) -> BitCost:
+def deployed(shape: NetworkShape, bits: Mapping[str, int], inputs: Mapping[str, int]) -> BitCost:
     """What a device stores and does: every layer, weights at `bits`, biases and the scales of integers in float.
 
-    A layer of integers reads values as wide as the widest of its producers; a sum or a concatenation has several.
-    Arguments are those of `corrected`.
+    Where `inputs` does not say, a layer of integers reads values as wide as the widest of its producers; a sum or a
+    concatenation has several.
+
+    Args:
+        shape: the network.
+        bits: weight bits by layer name, 32 for float.
+        inputs: bits of the tensor that a layer reads, by the layer's name.
     """
-    size = sum(layer.weights * bits[layer.name] + FLOAT_BITS * _constants(layer, bits) for layer in shape.layers)
-    work = sum(layer.macs * bits[layer.name] * _input_bits(layer, bits) for layer in shape.layers)
+    size = work = 0
+    for layer in shape.layers:
+        width = FLOAT_BITS
+        if bits[layer.name] != FLOAT_BITS:
+            width = inputs[layer.name] if layer.name in inputs else _widest_producer(layer, bits)
+        size += layer.weights * bits[layer.name] + FLOAT_BITS * _constants(layer, bits)
+        work += layer.macs * bits[layer.name] * width
     return BitCost(size / 8e6, work / 1e9)
 
 
@@ -184,7 +196,5 @@ def _constants(layer: WeightedLayer, bits: Mapping[str, int]) -> int:
     return layer.biases + (0 if bits[layer.name] == FLOAT_BITS else layer.channels)
 
 
-def _input_bits(layer: WeightedLayer, bits: Mapping[str, int]) -> int:
-    if bits[layer.name] == FLOAT_BITS:
-        return FLOAT_BITS
+def _widest_producer(layer: WeightedLayer, bits: Mapping[str, int]) -> int:
     return max(FLOAT_BITS if name == PICTURE else bits[name] for name in layer.producers)

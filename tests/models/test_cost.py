@@ -13,6 +13,7 @@ from edgekit.models.cost import CostReport, count, quantised_convolutions, repor
 from edgekit.models.cost_trace import PICTURE, NetworkShape, trace
 from edgekit.models.superyolo import SuperYolo, SuperYoloNumbers, superyolo
 from edgekit.precision import QuantPlan, QuantSpec
+from edgekit.quant import LayerBits, calibrate, plan_of, prepare
 
 SIZE = (512, 512)
 EIGHT = [8] * 59
@@ -126,6 +127,26 @@ def test_a_sum_is_as_wide_as_its_widest_part() -> None:
     assert layers["left.conv"].producers == (PICTURE,)
     found = count_small({"left.conv": 3, "right.conv": 5, "predict": 8})
     assert found.deployed.gbops * 1e9 == pytest.approx(35 * (108 * 3 * 32 + 16 * 5 * 3 + 8 * 8 * 5))
+
+
+def test_a_plan_may_say_how_wide_inputs_are() -> None:
+    plan = QuantPlan({"left.conv": spec(3), "right.conv": spec(5)}, {"left.conv": spec(8), "predict": spec(8)})
+    found = report(Small(), plan, (5, 7))
+    # the prediction stays in float, whatever its input could be
+    assert found.deployed.gbops * 1e9 == pytest.approx(35 * (108 * 3 * 8 + 16 * 5 * 3 + 8 * 32 * 32))
+    assert found.corrected.gbops * 1e9 == pytest.approx(35 * (108 * 3 * 32 + 16 * 5 * 3 + (8 + 2) * 32 * 32))
+
+
+def test_a_plan_out_of_training_is_counted_on_the_float_network() -> None:
+    model = SuperYolo(SuperYoloNumbers(3, channels=(8, 8, 16, 16, 32)))
+    example = torch.rand(1, 3, 32, 32)
+    quantised = prepare(model, example, lambda name, module: None if "head" in name else LayerBits(4, 6, signed=True))
+    calibrate(quantised, [example])
+    found = report(model, plan_of(quantised), (32, 32))
+    shape = trace(model, (32, 32))
+    (last,) = shape.last
+    inside = sum(layer.macs for layer in shape.layers if layer is not last)
+    assert found.deployed.gbops * 1e9 == pytest.approx(inside * 4 * 6 + last.macs * 32 * 32)
 
 
 def test_conventions() -> None:

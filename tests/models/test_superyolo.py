@@ -42,11 +42,11 @@ def with_statistics(model: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("modality", INPUT_CHANNELS)
 def test_training_gives_maps_and_a_picture_of_twice_the_size(modality: str) -> None:
     channels = INPUT_CHANNELS[modality]
-    outputs = superyolo(8, modality)(torch.rand(1, channels, 64, 96))
+    outputs = superyolo(8, modality)(torch.rand(1, channels, 32, 48))
     assert isinstance(outputs, TrainingOutputs)
-    assert [tuple(m.shape) for m in outputs.maps] == [(1, 3, 16, 24, 13)]
+    assert [tuple(m.shape) for m in outputs.maps] == [(1, 3, 8, 12, 13)]
     assert outputs.picture is not None
-    assert outputs.picture.shape == (1, channels, 128, 192)
+    assert outputs.picture.shape == (1, channels, 64, 96)
 
 
 def test_three_heads_sit_at_strides_4_8_16() -> None:
