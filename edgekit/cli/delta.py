@@ -84,11 +84,9 @@ def _cells(row: Dict[str, Any]) -> Any:
     from edgekit.cli import screen
 
     name = row["name"] + (" (scale)" if row["part"] == "scale" else "")
-    planes = "whole" if row["kind"] in ("whole", "verbatim", "near") else "-"
-    if row["planes"] is not None:
-        planes = " ".join(str(plane) for plane in row["planes"])
-    bits = "float" if row["bits"] is None else str(row["bits"])
-    return name, planes, bits, screen.size(row["bytes"]), screen.size(row["of_bytes"])
+    planes = " ".join(str(plane) for plane in row["planes"]) or ("whole" if row["whole"] else "-")
+    bits = "-" if row["bits"] is None else str(row["bits"])
+    return name, planes, bits, screen.size(row["bytes"]), screen.size(row["makes"])
 
 
 def _with_next(drawn: Any, command: str) -> Any:

@@ -9,7 +9,7 @@ import json
 import os
 import zipfile
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 from edgekit.delta.codec import (
     changed_planes,
@@ -231,7 +231,7 @@ def describe_update(update: Update) -> Dict[str, Any]:
     """Both bundles, bytes by part and by kind, and the changed tensors, as plain values."""
     by_kind: Dict[str, Dict[str, int]] = {}
     by_part: Dict[str, int] = {}
-    tensors: List[Dict[str, Any]] = []
+    changed: Dict[Tuple[str, str], Dict[str, Any]] = {}
     with opened_zip(update.path) as archive, archive.open(PAYLOAD) as payloads:
         for piece in update.pieces:
             payload = payloads.read(piece.payload)
@@ -241,7 +241,7 @@ def describe_update(update: Update) -> Dict[str, Any]:
             row["makes"] += piece.size
             by_part[piece.part] = by_part.get(piece.part, 0) + piece.payload
             if piece.part in ("tensor", "scale") and piece.kind != "keep":
-                tensors.append(_tensor_row(piece, payload))
+                _add_tensor(changed, piece, payload)
     size = os.path.getsize(update.path)
     return {
         "file": update.path,
@@ -253,18 +253,18 @@ def describe_update(update: Update) -> Dict[str, Any]:
         "kept_bytes": by_kind.get("keep", {}).get("makes", 0),
         "by_part": dict(by_part, index=size - sum(by_part.values())),
         "by_kind": by_kind,
-        "tensors": tensors,
+        "tensors": list(changed.values()),
     }
 
 
-def _tensor_row(piece: Piece, payload: bytes) -> Dict[str, Any]:
-    coded = piece.kind == "codes"
-    return {
-        "name": piece.what,
-        "part": piece.part,
-        "kind": piece.kind,
-        "bits": piece.detail[0] if coded else None,
-        "planes": list(changed_planes(payload, piece.detail[0])) if coded else None,
-        "bytes": piece.payload,
-        "of_bytes": piece.size,
-    }
+def _add_tensor(changed: Dict[Tuple[str, str], Dict[str, Any]], piece: Piece, payload: bytes) -> None:
+    """A long tensor is several pieces: their bytes add up, and each may change other planes."""
+    fresh: Dict[str, Any] = {"name": piece.what, "part": piece.part, "bits": None, "planes": [], "whole": False}
+    fresh.update(bytes=0, makes=0)
+    row = changed.setdefault((piece.what, piece.part), fresh)
+    row["bytes"] += piece.payload
+    row["makes"] += piece.size
+    row["whole"] = row["whole"] or piece.kind not in ("codes", "floats")
+    if piece.kind == "codes":
+        row["bits"] = piece.detail[0]
+        row["planes"] = sorted(set(row["planes"]) | set(changed_planes(payload, piece.detail[0])), reverse=True)

@@ -6,6 +6,8 @@ import os
 import zipfile
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+import numpy as np
+
 from edgekit.bundle import WEIGHTS, Bundle, open_bundle
 from edgekit.delta.codec import encode_codes, encode_floats, encode_near, encode_symbols, squeeze
 from edgekit.delta.update import (
@@ -26,6 +28,8 @@ Progress = Callable[[int, int, str], None]
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _LOCAL_HEADER = 30  # bytes of a zip's local file header, before the name
+_CHUNK_CODES = 1 << 18  # a multiple of 8: chunks end with a byte
+_MOST_SYMBOLS = 8 << 20  # bytes of a deflate stream that a slow processor can still take apart
 _KEEP_BYTES = 1 << 20  # a longer stretch is several pieces, so that a device never holds more of it
 
 
@@ -43,6 +47,7 @@ class _Region(NamedTuple):
         size: bytes, with the padding behind.
         used: bytes without the padding.
         detail: codes: (bits, number of codes); deflated: (bytes before the stream,).
+        chunk: which part of a long tensor.
     """
 
     what: str
@@ -52,6 +57,7 @@ class _Region(NamedTuple):
     size: int
     used: int
     detail: Tuple[int, ...] = ()
+    chunk: int = 0
 
 
 def write_update(old: PathLike, new: PathLike, path: PathLike, progress: Optional[Progress] = None) -> Update:
@@ -96,12 +102,12 @@ def _pieces(
     old: Tuple[Bundle, bytes], new: Tuple[Bundle, bytes], progress: Optional[Progress]
 ) -> Tuple[List[Piece], bytes]:
     """A piece for each region of the new file, and their payloads in a row."""
-    partners = {(region.what, region.part): region for region in _regions(*old)}
+    partners = {(region.what, region.part, region.chunk): region for region in _regions(*old)}
     space = old[1] + new[1]
     pieces, payloads = [], []
     earlier: List[_Region] = []  # graphs of the new file: those of two backends are alike
     for region in _regions(*new):
-        partner = partners.get((region.what, region.part))
+        partner = partners.get((region.what, region.part, region.chunk))
         graph = region.form == "deflated" and region.what.startswith("graphs/")
         data = new[1][region.start : region.start + region.size]
         piece, payload = _piece(region, data, ([partner] if partner else []) + (earlier if graph else []), space)
@@ -170,9 +176,9 @@ def _differences(
         return
     if region.form == "codes" and source.detail == region.detail:
         yield "codes", encode_codes(before, data[: region.used], *region.detail), region.detail
-    if region.form == "floats" and source.used == region.used:
+    if region.form == "floats" and source.used == region.used and region.used % 4 == 0:
         yield "floats", encode_floats(before, data[: region.used]), ()
-    if region.form == "deflated":
+    if region.form == "deflated" and len(data) <= _MOST_SYMBOLS and len(before) <= _MOST_SYMBOLS:
         with contextlib.suppress(ValueError, IndexError):  # stored blocks, of what cannot be compressed
             heads = source.detail + region.detail
             yield "symbols", encode_symbols(before, data, *heads), heads
@@ -239,20 +245,30 @@ def _plain(what: str, part: str, start: int, size: int) -> _Region:
 
 def _tensor_regions(records: List[Dict[str, Any]], origin: int, size: int) -> List[_Region]:
     """Tensors and scales in the order in which they lie, each with the padding behind it."""
-    found: List[Tuple[int, str, str, str, int, Tuple[int, ...]]] = []
-    for record in records:
-        count = 1
-        for extent in record["shape"]:
-            count *= extent
-        coded = record["kind"] == "codes"
-        form, detail = ("codes", (record["bits"], count)) if coded else ("floats", ())
-        found.append((record["offset"], record["name"], "tensor", form, record["bytes"], detail))
-        if coded:
-            found.append((record["scale_offset"], record["name"], "scale", "floats", 4 * record["scale_count"], ()))
-    found.sort()
-    ends = [one[0] for one in found[1:]] + [size]
-    lead = [_plain("before tensors", "container", origin, found[0][0] if found else size)]
-    return [region for region in lead if region.size] + [
-        _Region(what, part, form, origin + start, end - start, used, detail)
-        for (start, what, part, form, used, detail), end in zip(found, ends)
+    found = sorted(
+        (region for record in records for region in _stretches(record)), key=lambda region: (region.start, region.size)
+    )
+    ends = [region.start for region in found[1:]] + [size]
+    lead = _plain("before tensors", "container", origin, found[0].start if found else size)
+    return [lead] * (lead.size > 0) + [
+        region._replace(start=origin + region.start, size=end - region.start) for region, end in zip(found, ends)
     ]
+
+
+def _stretches(record: Dict[str, Any]) -> Iterator[_Region]:
+    """Where a tensor and its scales lie in `weights.bin`; long ones in chunks, so that a device can stream them."""
+    start, used, name = record["offset"], record["bytes"], record["name"]
+    if record["kind"] == "codes":
+        bits, count = record["bits"], int(np.prod(record["shape"], dtype=np.int64))
+        step = _CHUNK_CODES * bits // 8
+        for chunk, at in enumerate(range(0, max(used, 1), step)):
+            part = min(used - at, step)
+            detail = (bits, min(count - chunk * _CHUNK_CODES, _CHUNK_CODES))
+            yield _Region(name, "tensor", "codes", start + at, part, part, detail, chunk)
+        scale_bytes = 4 * record["scale_count"]
+        yield _Region(name, "scale", "floats", record["scale_offset"], scale_bytes, scale_bytes)
+        return
+    step = 4 * _CHUNK_CODES
+    for chunk, at in enumerate(range(0, max(used, 1), step)):
+        part = min(used - at, step)
+        yield _Region(name, "tensor", "floats", start + at, part, part, (), chunk)

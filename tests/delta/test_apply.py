@@ -1,13 +1,16 @@
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
-from edgekit.bundle import open_bundle
+from edgekit.bundle import WeightTensor, open_bundle
 from edgekit.delta import apply, apply_update, write_update
 from edgekit.errors import BundleError, StorageError
-from tests.delta.twins import STUDENT, read_bytes, write_small, write_twin
+from tests.delta.twins import ROOT, STUDENT, read_bytes, small_tensors, write_small, write_twin
 
 
 @pytest.fixture()
@@ -178,3 +181,33 @@ def test_a_part_that_was_renamed_while_we_waited_is_not_written_to(small, base, 
     monkeypatch.setattr(apply.fcntl, "flock", other_is_first)
     with pytest.raises(BundleError, match="another process is writing"):
         apply_update(base, small.update)
+
+
+PEAK = """
+import sys
+from edgekit.delta import apply_update
+
+def peak_mib():
+    with open("/proc/self/status") as stream:
+        return int(next(line for line in stream if line.startswith("VmHWM")).split()[1]) / 1024.0
+
+before = peak_mib()
+apply_update(sys.argv[1], sys.argv[2])
+print(peak_mib() - before)
+"""
+
+
+def test_memory_does_not_grow_with_the_tensor(tmp_path):
+    rng = np.random.RandomState(0)
+    codes = rng.randint(-100, 100, (2 << 20,)).astype(np.int8)
+    moved = codes + (rng.rand(codes.size) < 0.01).astype(np.int8)
+    old, new = str(tmp_path / "old.ekb"), str(tmp_path / "new.ekb")
+    for path, values in ((old, codes), (new, moved)):
+        tensors = small_tensors()[1:2] + [WeightTensor("long", values, 8, 0, np.float32([1]))]
+        write_small(path, tensors=tensors)
+    update = str(tmp_path / "u.ekd")
+    write_update(old, new, update)
+    environment = dict(os.environ, PYTHONPATH=ROOT)
+    grown_mib = float(subprocess.check_output([sys.executable, "-c", PEAK, old, update], env=environment).decode())
+    assert read_bytes(old) == read_bytes(new)
+    assert grown_mib < 20  # a table of its bits alone would be 16, and there are several

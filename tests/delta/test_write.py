@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgekit.bundle import WeightTensor
-from edgekit.delta import apply_update, describe_update, open_update, write_update
+from edgekit.delta import apply_update, describe_update, open_update, write, write_update
 from edgekit.errors import BundleError, StorageError
 from tests.delta.twins import read_bytes, small_tensors, write_small
 
@@ -39,7 +39,7 @@ def test_codes_scales_and_floats_are_told(small):
         ("codes", "tensor"), ("codes", "scale"), ("bias", "tensor"), ("wide", "tensor"), ("signs", "tensor"),
     }  # fmt: skip
     assert rows["wide", "tensor"]["bits"] == 8 and rows["wide", "tensor"]["planes"][-1] == 0
-    assert rows["codes", "scale"]["planes"] is None
+    assert rows["codes", "scale"]["planes"] == []
 
 
 def test_a_graph_is_told_by_a_new_one_that_it_resembles(small):
@@ -52,14 +52,35 @@ def test_a_graph_is_told_by_a_new_one_that_it_resembles(small):
 
 def test_another_width_or_shape_is_sent_whole(tmp_path):
     value = _step(tmp_path, bits=5)
-    assert "codes" not in {row["kind"] for row in value["tensors"]}
+    row = next(row for row in value["tensors"] if row["name"] == "codes" and row["part"] == "tensor")
+    assert row["whole"] and row["planes"] == []
     grown = small_tensors()[1:] + [WeightTensor("codes", np.ones((9, 4), np.int8), 4, 0, np.ones(9, np.float32))]
     assert ("codes", "scale") in {(row["name"], row["part"]) for row in _step(tmp_path, tensors=grown)["tensors"]}
 
 
 def test_tensors_in_another_order_are_found_where_they_were(tmp_path):
     value = _step(tmp_path, tensors=small_tensors()[::-1])
-    assert all(row["kind"] == "keep" or row["bytes"] < 20 for row in value["tensors"])
+    assert value["by_part"]["tensor"] + value["by_part"]["scale"] < 20
+
+
+@pytest.mark.parametrize("bits", [1, 3, 8])
+def test_long_tensors_go_in_chunks(bits, tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "_CHUNK_CODES", 64)
+    rng = np.random.RandomState(bits)
+    codes = rng.choice([-1, 1], (5, 63)).astype(np.int8)
+    moved = codes.copy()
+    moved[2, 3], moved[4, 60] = -codes[2, 3], -codes[4, 60]
+    bias = rng.randn(200).astype(np.float32)
+    old, new = str(tmp_path / "old.ekb"), str(tmp_path / "new.ekb")
+    for path, values, step in ((old, codes, 0), (new, moved, 1)):
+        tensors = [WeightTensor("w", values, bits, 0, np.float32([1])), WeightTensor("bias", bias + np.float32(step))]
+        write_small(path, tensors=tensors)
+    update = write_update(old, new, str(tmp_path / "u.ekd"))
+    changed = [piece for piece in update.pieces if piece.what == "w" and piece.kind != "keep"]
+    assert len(changed) == 2 and all(piece.size < 320 * bits // 8 for piece in changed)
+    assert [row["name"] for row in describe_update(update)["tensors"]] == ["w", "bias"]
+    apply_update(old, update.path)
+    assert read_bytes(old) == read_bytes(new)
 
 
 def test_entries_come_and_go(tmp_path):
