@@ -11,9 +11,9 @@ from edgekit.errors import BundleError, ConfigError
 from edgekit.graph.costs import choose_cost, layer_costs, model_cost, network_cost
 from edgekit.graph.load import load_canonical
 from edgekit.graph.lower import lower
-from tests.roofline import NANO, ORIN
 from tests.graph import small
 from tests.graph.tiny import Net
+from tests.roofline import NANO, ORIN
 
 STUDENT = "models/fasterx_student_thermal.ekb"
 PIXELS = small.SIZE * small.SIZE
