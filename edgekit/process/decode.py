@@ -22,9 +22,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from edgekit.boxes import cxcywh_to_xyxy, nms
+from edgekit.boxes import cxcywh_to_xyxy
 from edgekit.detections import Detections
 from edgekit.errors import ModelError
+from edgekit.ops.nms import nms
 from edgekit.process.prepare import Letterbox, Preprocess
 
 _LARGEST = np.float32(10)  # exp(10) cells: wider than any picture, and a broken network cannot overflow
