@@ -57,7 +57,7 @@ class NetworkShape:
         layers: in the order in which they run.
         registered: names of modules in GHOST's order: a CSP layer's last convolution before its bottlenecks.
         parameters: that inference needs, batch norms as they are.
-        norms: of these, the batch norms'.
+        norms: of these, those of batch norms that can be folded.
         pooled: elements read and written by means over the picture, for one image.
     """
 
@@ -82,7 +82,7 @@ def trace(model: nn.Module, size_hw: tuple[int, int]) -> NetworkShape:
         size_hw: height and width of the input.
 
     Raises:
-        ValueError: a layer computes its weights, as one that imitates integers does.
+        ValueError: a layer computes its weights, as one that imitates integers does, or runs more than once.
     """
     channels = int(getattr(model, "in_channels", 3))
     # On the meta device, where tensors have shapes and no values.
@@ -109,8 +109,9 @@ class _Reader:
         self._graph = exported.graph
         signature = exported.graph_signature
         self._parameters = dict(signature.inputs_to_parameters)
-        self._constants = set(self._parameters) | set(signature.inputs_to_buffers)
+        self._images = set(signature.user_inputs)
         self._sources: dict[fx.Node, frozenset[str]] = {}
+        self._makers: dict[fx.Node, str] = {}
         self._layers: dict[str, WeightedLayer] = {}
         self._norms = 0
         self._pooled = 0
@@ -119,8 +120,7 @@ class _Reader:
         used = 0
         for node in self._graph.nodes:
             if node.op == "placeholder":
-                image = node.name not in self._constants
-                self._sources[node] = frozenset([PICTURE] if image else [])
+                self._sources[node] = frozenset([PICTURE] if node.name in self._images else [])
                 used += _elements(node) if node.name in self._parameters and node.users else 0
             elif node.op == "call_function":
                 self._sources[node] = self._operator(node)
@@ -128,13 +128,16 @@ class _Reader:
 
     def _operator(self, node: fx.Node) -> frozenset[str]:
         sources = frozenset[str]().union(*(self._sources[value] for value in node.all_input_nodes))
-        kind = str(node.target).split(".")[1]
+        kind = str(node.target).removeprefix("aten.").partition(".")[0]
         if kind in _WEIGHTED:
             layer = self._weighted(node, kind, sources)
+            if layer.name in self._layers:
+                raise ValueError(f"layer {layer.name} runs more than once; give each run a layer of its own")
             self._layers[layer.name] = layer
+            self._makers[node] = layer.name
             return frozenset([layer.name])
-        if kind == "batch_norm":
-            self._fold(node, sources)
+        if kind == "batch_norm" and node.args[0] in self._makers:
+            self._fold(node)
         if kind in ("mean", "adaptive_avg_pool2d"):
             self._pooled += _elements(node.all_input_nodes[0]) + _elements(node)
         return sources
@@ -156,10 +159,10 @@ class _Reader:
             producers=tuple(sorted(sources)),
         )
 
-    def _fold(self, node: fx.Node, sources: frozenset[str]) -> None:
-        """Note the batch norm at the convolution before it."""
+    def _fold(self, node: fx.Node) -> None:
+        """Note the batch norm at the layer right before it; one that stands elsewhere is not folded."""
+        name = self._makers[_input(node, 0)]
         self._norms += 2 * _elements(_input(node, 1))
-        (name,) = sources
         self._layers[name] = replace(self._layers[name], normed=True)
 
 

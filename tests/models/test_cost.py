@@ -194,6 +194,20 @@ def test_a_bias_under_a_batch_norm_is_folded_into_one() -> None:
     assert (found.parameters, found.parameters_trained) == (12 + 4, 12 + 4 + 8)
 
 
+def test_a_batch_norm_away_from_a_convolution_stays() -> None:
+    class Sum(Small):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            left = self.left(x)
+            return self.predict(self.norm(left + self.right(left)))
+
+    found = report(Sum(), QuantPlan(), (5, 7))
+    assert (found.parameters, found.parameters_trained) == (132 + 2 + 8 + 8, 132 + 2 + 16 + 8)
+
+
 def test_plan_of_another_network_is_refused() -> None:
     with pytest.raises(ValueError, match="names layers that the network does not have: nowhere"):
         count_small({"left.conv": 8, "nowhere": 8})
@@ -206,6 +220,32 @@ def test_computed_weights_are_refused() -> None:
 
     with pytest.raises(ValueError, match="are computed; count the float network and its plan"):
         trace(Imitating(3, 4, 1), (5, 7))
+
+
+def test_a_layer_that_runs_twice_is_refused() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(self.conv(x))
+
+    with pytest.raises(ValueError, match="layer conv runs more than once"):
+        trace(Twice(), (5, 7))
+
+
+def test_parts_of_a_value_come_from_where_it_comes_from() -> None:
+    class Parts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(2, 1, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            one, other = self.first(x).chunk(2, dim=1)
+            return self.second(one * other)
+
+    assert trace(Parts(), (5, 7)).layers[1].producers == ("first",)
 
 
 def test_fewer_bits_never_cost_more() -> None:
