@@ -13,12 +13,14 @@ Differs from the paper: batch statistics are those of the quantised convolution,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgekit.graph.channels import float_reason_of_shape
 from edgekit.quant.lsq import LsqQuantizer
 from edgekit.quant.observers import weight_steps
 
@@ -38,6 +40,19 @@ class LayerBits:
     input: int | None = 8
     signed: bool = True
     method: str = "mse"
+
+
+def uniform_bits(weight: int, read: int, signed: bool = True) -> Callable[[str, nn.Module], LayerBits]:
+    """A rule for `prepare`: the same widths everywhere, inputs in float where TensorRT has no INT8 kernel (R9)."""
+
+    def rule(name: str, module: nn.Module) -> LayerBits:
+        in_float = False
+        if isinstance(module, nn.Conv2d):
+            outputs, inputs, height, width = module.weight.shape
+            in_float = float_reason_of_shape((outputs, inputs, height, width), module.groups) is not None
+        return LayerBits(weight, None if in_float else read, signed)
+
+    return rule
 
 
 class QuantConv2d(nn.Conv2d):
