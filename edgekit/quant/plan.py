@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import numpy as np
 import onnx_ir as ir
 from torch import Tensor, nn
 
 from edgekit.errors import ModelError
+from edgekit.graph.constants import constant_value
 from edgekit.graph.placement import place_trt
 from edgekit.graph.plan import weight_axis, weighted_layers
 from edgekit.precision import QuantPlan, QuantSpec
@@ -81,7 +83,8 @@ def plan_for_graph(graph: ir.Model, model: nn.Module) -> QuantPlan:
             rewrote by the block that it stands in.
 
     Raises:
-        ModelError: a layer is not in the graph, or the lowering would use another grid than training did.
+        ModelError: a layer is not in the graph or has other weights there, or the lowering would use another grid than
+            training did.
     """
     layers, trained = quant_layers(model), plan_of(model)
     modules = {name for name, _ in model.named_modules()}
@@ -145,10 +148,18 @@ def _layer_of(node: str, modules: set[str], layers: dict[str, QuantLayer]) -> st
 
 
 def _for_node(node: ir.Node, spec: QuantSpec, layer: QuantLayer) -> QuantSpec:
-    axis = weight_axis(node)
-    shape = node.inputs[1].shape if node.inputs[1] is not None else None
-    if axis is None or shape is None or shape[axis] != layer.weight.shape[0]:
-        raise ModelError(f"{node.name} has weights {shape}, expected {layer.weight.shape[0]} output channels")
+    axis, found = weight_axis(node), constant_value(node.inputs[1])
+    trained = layer.to_float().weight.detach().cpu().numpy()
+    if axis is None or found is None or found.shape[axis] != len(trained):
+        shape = None if found is None else found.shape
+        raise ModelError(f"{node.name} has weights {shape}, expected {len(trained)} output channels")
+    # deploy() may move the weights of a channel about, but not change them
+    largest = np.abs(np.moveaxis(found, axis, 0)).reshape(len(trained), -1).max(axis=1)
+    if not np.allclose(largest, np.abs(trained).reshape(len(trained), -1).max(axis=1), rtol=1e-6):
+        raise ModelError(
+            f"{node.name} has other weights than the layer that was trained; export float_twin(model), and quantise no "
+            "convolution that runs twice before a batch norm"
+        )
     return replace(spec, axis=axis)
 
 

@@ -186,6 +186,31 @@ def test_a_layer_that_is_not_in_the_graph() -> None:
         plan_for_graph(graph, model)
 
 
+def test_a_graph_of_other_weights() -> None:
+    with pytest.raises(ModelError, match="stem/conv/Conv has other weights than the layer that was trained"):
+        plan_for_graph(graph_of(float_twin(ready(seed=1))), ready(seed=0))
+
+
+class Again(nn.Module):
+    """One convolution that runs twice: its batch norm is folded by the graph, after training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = Block(3, 16)
+        self.body = Block(16, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.body(self.body(self.stem(x)))
+        return y
+
+
+def test_a_norm_that_only_the_graph_folds() -> None:
+    model = prepare(trained(Again()), images(), widths())
+    calibrate(model, [images()])
+    with pytest.raises(ModelError, match="quantise no convolution that runs twice before a batch norm"):
+        plan_for_graph(graph_of(float_twin(model)), model)
+
+
 def test_integers_where_tensorrt_has_no_kernel() -> None:
     model = prepare(trained(Forked()), images(), lambda name, _: LayerBits(8, 8))
     calibrate(model, [images()])
