@@ -6,10 +6,11 @@ DEMO := $(if $(wildcard .venv/.complete),.venv,.venv-demo)
 OUT := out/demo
 EDGEKIT := $(DEMO)/bin/edgekit
 
-.PHONY: help venv test slow demo lint device-test nvidia-test docker-steps clean
+.PHONY: help venv native test slow demo lint device-test nvidia-test docker-steps clean
 
 help:
 	@echo "make demo         quantise the shipped student, fly it over a rendered flight, bench it (no torch)"
+	@echo "make native       the native library, built and tested in build/native/ (needs cmake and a C++ compiler)"
 	@echo "make test         the test suite, in .venv/"
 	@echo "make slow         the slow tests as well"
 	@echo "make lint         ruff, mypy, the import contract"
@@ -32,6 +33,11 @@ venv: .venv/.complete
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python $(PIP) -c constraints.txt -e '.[ort,export]'
 	@touch $@
+
+native:
+	cmake -S native -B build/native -DCMAKE_BUILD_TYPE=Release
+	cmake --build build/native -j 2
+	cd build/native && ctest --output-on-failure
 
 test: venv
 	.venv/bin/python -m pytest

@@ -20,7 +20,7 @@ run() {
     echo "-- Python $version: $("$venv/bin/python" -c 'import numpy, cv2, onnxruntime as o; print("numpy", numpy.__version__, "opencv", cv2.__version__, "onnxruntime", o.__version__)')"
     # Old libraries warn about their own future: an error only on the workstation.
     PYTHONPATH=. "$venv/bin/python" -m pytest -p no:cacheprovider -W default \
-        tests/test_*.py tests/process tests/nvidia tests/builders tests/runtime tests/bench tests/data tests/delta tests/cli
+        tests/test_*.py tests/process tests/ops tests/nvidia tests/builders tests/runtime tests/bench tests/data tests/delta tests/cli
 }
 
 if [ $# -eq 1 ]; then

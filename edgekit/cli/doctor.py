@@ -157,7 +157,15 @@ def _library_rows(value: Dict[str, Any]) -> List[Any]:
             rows.append((name, _opencv(value["video"])))
         else:
             rows.append((name, version or Text("not installed", style="dim")))
+    rows.append(("native library", _native(value["native"])))
     return rows
+
+
+def _native(native: Dict[str, Any]) -> str:
+    if native["path"] is None:
+        return "none, NumPy and OpenCV do its work: {}".format(native["problem"])
+    parts = ["{} kernels".format(native["kernels"]), native["path"]]
+    return ", ".join(parts + ([native["problem"]] if native["problem"] else []))
 
 
 def _opencv(video: Dict[str, Any]) -> str:

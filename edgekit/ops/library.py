@@ -1,7 +1,8 @@
 """The door to the native library libedgekit.so: found, loaded and checked once a process.
 
 Without it everything works, slower, through NumPy and OpenCV. It is looked for at the path that the environment
-variable EDGEKIT_NATIVE names ("off" for none), then inside the package, then where `make native` puts it in a checkout.
+variable EDGEKIT_NATIVE names ("off" for none), then inside the package, then where `make native` puts it in a checkout,
+then where `make install` and the container of a Jetson do.
 """
 
 import ctypes
@@ -22,6 +23,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PLACES = (
     os.path.join(_PACKAGE, "_native", "libedgekit.so"),
     os.path.join(os.path.dirname(_PACKAGE), "build", "native", "libedgekit.so"),
+    "/usr/local/lib/libedgekit.so",
 )
 
 

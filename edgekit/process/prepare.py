@@ -140,12 +140,12 @@ def prepare(image_hwc: np.ndarray, spec: Preprocess, out: Optional[np.ndarray] =
     height, width = image_hwc.shape[:2]
     place = letterbox_of(width, height, spec)
     inner_w, inner_h = _inner_size(width, height, spec)
-    gain, offset = _affine(spec)
-    if letterbox.fill(
-        image_hwc, out[0], place.pad_y, place.pad_x, inner_h, inner_w, spec.rgb, spec.pad_value, gain, offset
-    ):
-        return out, place
-    if (inner_w, inner_h) != (width, height):
+    if (inner_w, inner_h) != (width, height):  # else there is nothing to blend, and NumPy is as fast
+        gain, offset = _affine(spec)
+        if letterbox.fill(
+            image_hwc, out[0], place.pad_y, place.pad_x, inner_h, inner_w, spec.rgb, spec.pad_value, gain, offset
+        ):
+            return out, place
         image_hwc = cv2.resize(image_hwc, (inner_w, inner_h), interpolation=_interpolation(image_hwc, inner_w, inner_h))
     _fill(out[0], image_hwc, place, spec)
     return out, place

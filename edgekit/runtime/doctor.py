@@ -9,6 +9,7 @@ import edgekit
 from edgekit import devices
 from edgekit.builders.suitable import lowerings_for
 from edgekit.bundle import default_cache_dir
+from edgekit.ops.library import native
 from edgekit.profiles import Profile
 from edgekit.runtime.advice import all_advice
 from edgekit.runtime.device import gpu_obstacle
@@ -56,8 +57,8 @@ def examine(root: str = "/") -> Dict[str, Any]:
         root: of the file system that the kernel's and JetPack's files are read from.
 
     Returns:
-        Plain values: edgekit, executable, machine, l4t, jetson, profile, power_mode, gpu, memory, libraries, tensorrt,
-        video, runs, runs_on_processor, cache, extras, advice.
+        Plain values: edgekit, executable, machine, l4t, jetson, profile, power_mode, gpu, memory, libraries, native,
+        tensorrt, video, runs, runs_on_processor, cache, extras, advice.
     """
     profile = devices.this_profile(root)
     jetson = devices.jetson(root)
@@ -76,6 +77,7 @@ def examine(root: str = "/") -> Dict[str, Any]:
         "gpu": None if profile is None or not profile.jetson else dict(devices.gpu_state(profile, root).__dict__),
         "memory": memory_state(root),
         "libraries": libraries,
+        "native": dict(native()._asdict()),
         "tensorrt": tensorrt_state(found, profile, devices.l4t_release(root)),
         "video": video_abilities(),
         "runs_on_processor": what_runs(libraries),

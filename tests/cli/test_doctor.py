@@ -27,6 +27,13 @@ def test_doctor_draws(edgekit):
     assert done.status == 0 and "What it can run" in done.out and not done.err
 
 
+def test_says_what_does_the_work_of_the_native_library(monkeypatch):
+    monkeypatch.setenv("EDGEKIT_NATIVE", "/nowhere/libedgekit.so")
+    console = Console(width=200, file=io.StringIO())
+    console.print(import_module("edgekit.cli.doctor")._draw(doctor.examine()))
+    assert "none, NumPy and OpenCV do its work: cannot use /nowhere/libedgekit.so" in console.file.getvalue()
+
+
 def test_a_missing_extra_comes_with_the_line_that_brings_it():
     libraries = {name: "1.0" for name, _ in doctor.LIBRARIES}
     libraries["torch"] = None
