@@ -5,7 +5,6 @@ import pytest
 from edgekit.ops import letterbox
 from edgekit.ops.tables import column_taps, taps
 from edgekit.process import Preprocess, prepare
-from tests.ops.native_library import needed
 
 SIZES = [
     # source height and width, target height and width
@@ -43,15 +42,13 @@ def test_the_reference_is_opencv_bit_for_bit(source, target):
 
 
 @pytest.mark.parametrize(("source", "target"), SIZES)
-def test_native_is_the_reference_bit_for_bit(source, target):
-    needed()
+def test_native_is_the_reference_bit_for_bit(opened, source, target):
     image = picture(*source)
     expected = letterbox.resize_reference(image, *target).transpose(2, 0, 1)
     np.testing.assert_array_equal(planes_of(image, target), expected)
 
 
-def test_every_ratio_of_a_grid_is_the_reference():
-    needed()
+def test_every_ratio_of_a_grid_is_the_reference(opened):
     for source in (2, 3, 17, 64):
         for target in range(1, 70):
             image = picture(source, source + 1, target)
@@ -60,8 +57,7 @@ def test_every_ratio_of_a_grid_is_the_reference():
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_native_pads_as_the_reference(reverse):
-    needed()
+def test_native_pads_as_the_reference(opened, reverse):
     image = picture(37, 91)
     place = {"top": 5, "left": 3, "height": 20, "width": 50, "reverse": reverse, "pad": 9}
     expected = np.zeros((3, 31, 64), np.uint8)
@@ -69,8 +65,7 @@ def test_native_pads_as_the_reference(reverse):
     np.testing.assert_array_equal(planes_of(image, (31, 64), **place), expected)
 
 
-def test_native_floats_are_pixel_times_gain_plus_offset():
-    needed()
+def test_native_floats_are_pixel_times_gain_plus_offset(opened):
     image = picture(37, 91)
     gain, offset = np.float32([0.017, 1.0, -3.3]), np.float32([-1.8, 0.0, 0.1])
     place = {"top": 5, "left": 3, "height": 20, "width": 50, "reverse": True, "pad": 200}
@@ -80,8 +75,7 @@ def test_native_floats_are_pixel_times_gain_plus_offset():
     np.testing.assert_array_equal(found, expected.astype(np.float32) * gain[:, None, None] + offset[:, None, None])
 
 
-def test_takes_a_crop_and_leaves_its_surroundings_alone():
-    needed()
+def test_takes_a_crop_and_leaves_its_surroundings_alone(opened):
     whole = picture(60, 80)
     crop = whole[7:50, 11:70]
     np.testing.assert_array_equal(planes_of(crop, (32, 33)), planes_of(crop.copy(), (32, 33)))
@@ -110,8 +104,7 @@ def test_leaves_to_others_what_is_too_large():
     assert not letterbox.fill(image, np.zeros((3, 4, 4), np.uint8), 0, 0, 4, 4, False, 0)
 
 
-def test_refuses_a_place_outside_of_the_planes():
-    needed()
+def test_refuses_a_place_outside_of_the_planes(opened):
     with pytest.raises(ValueError, match=r"4 x 5 pixels from \(0, 0\) do not fit"):
         letterbox.fill(picture(8, 8), np.zeros((3, 4, 4), np.uint8), 0, 0, 4, 5, False, 0)
     with pytest.raises(ValueError, match="gain and an offset of three"):
@@ -135,8 +128,7 @@ def test_columns_beyond_the_border_are_the_border():
 @pytest.mark.parametrize("mode", ["topleft", "center", "stretch"])
 @pytest.mark.parametrize("rgb", [False, True])
 @pytest.mark.parametrize("size", [(333, 501), (96, 96), (288, 96), (31, 1), (50, 300)])
-def test_prepare_gives_the_same_with_the_library_and_without(mode, rgb, size, monkeypatch):
-    needed()
+def test_prepare_gives_the_same_with_the_library_and_without(opened, mode, rgb, size, monkeypatch):
     spec = Preprocess(96, 112, mode, 114, (103.53, 116.28, 123.675), (57.375, 57.12, 58.395), 1.0, rgb)
     for value in (spec, Preprocess(96, 112, mode, rgb=rgb), Preprocess(96, 112, mode, scale=1 / 255, rgb=rgb)):
         image = picture(*size)

@@ -9,7 +9,6 @@ import pytest
 from edgekit.errors import BackendError
 from edgekit.ops import library as module
 from edgekit.ops.library import ABI, NO_MEMORY, OK, library, native, open_library, refuse
-from tests.ops.native_library import needed
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HEADER = os.path.join(ROOT, "native", "include", "edgekit.h")
@@ -40,8 +39,7 @@ def test_the_version_is_that_of_the_header():
         assert "#define EDGEKIT_ABI {}\n".format(ABI) in stream.read()
 
 
-def test_finds_it_and_says_which():
-    needed()
+def test_finds_it_and_says_which(opened):
     found = native()
     assert os.path.samefile(found.path, os.environ.get("EDGEKIT_NATIVE") or found.path)
     assert found.kernels in ("reference", "avx2", "avx512", "neon")
@@ -94,8 +92,7 @@ def test_without_one_it_says_how_to_build_it(places, tmp_path):
 
 
 @pytest.mark.parametrize(("asked", "problem"), [("reference", "None"), ("avx9", "EDGEKIT_KERNELS=avx9 does not run")])
-def test_kernels_are_chosen_by_the_environment(asked, problem):
-    needed()
+def test_kernels_are_chosen_by_the_environment(opened, asked, problem):
     code = "from edgekit.ops.library import native; print(native().kernels, native().problem)"
     environment = dict(os.environ, EDGEKIT_KERNELS=asked)
     told = subprocess.check_output([sys.executable, "-c", code], env=environment, cwd=ROOT).decode()
@@ -103,8 +100,7 @@ def test_kernels_are_chosen_by_the_environment(asked, problem):
     assert (told.split()[0] == asked) == (problem == "None")
 
 
-def test_codes_become_errors():
-    opened = needed()
+def test_codes_become_errors(opened):
     refuse(opened, OK)
     with pytest.raises(MemoryError, match="no memory"):
         refuse(opened, NO_MEMORY)

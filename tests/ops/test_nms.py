@@ -4,7 +4,6 @@ import pytest
 from edgekit import boxes
 from edgekit.ops import nms as module
 from edgekit.ops.nms import nms
-from tests.ops.native_library import needed
 
 
 def scene(count, classes, seed, whole):
@@ -21,8 +20,7 @@ def scene(count, classes, seed, whole):
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 63, 65, 1100])
 @pytest.mark.parametrize("classes", [1, 3, 80])
 @pytest.mark.parametrize("whole", [False, True])
-def test_native_keeps_the_boxes_of_the_reference_in_its_order(count, classes, whole):
-    needed()
+def test_native_keeps_the_boxes_of_the_reference_in_its_order(opened, count, classes, whole):
     xyxy, score, class_id = scene(count, classes, count, whole)
     for iou in (0.0, 0.25, 0.5, 0.65, 1.0):
         for max_det in (None, 0, 1, 20):
@@ -33,8 +31,7 @@ def test_native_keeps_the_boxes_of_the_reference_in_its_order(count, classes, wh
                 assert found.dtype == expected.dtype
 
 
-def test_takes_other_types_of_boxes_and_classes():
-    needed()
+def test_takes_other_types_of_boxes_and_classes(opened):
     xyxy, score, class_id = scene(65, 3, 1, True)
     expected = boxes.nms(xyxy, score, class_id, 0.5).tolist()
     assert nms(xyxy.astype(np.float64), score, class_id.astype(np.int32), 0.5).tolist() == expected
@@ -70,14 +67,12 @@ def _of(change):
         _of(lambda xyxy, score, class_id: (xyxy, score, class_id, float("nan"))),
     ],
 )
-def test_leaves_to_numpy_what_the_kernel_does_not_take(given):
-    needed()
+def test_leaves_to_numpy_what_the_kernel_does_not_take(opened, given):
     assert module._native(*given, limit=20) is None
     assert nms(*given).tolist() == boxes.nms(*given).tolist()
 
 
-def test_scores_that_are_not_numbers_come_last():
-    needed()
+def test_scores_that_are_not_numbers_come_last(opened):
     xyxy = np.float32([[10 * i, 0, 10 * i + 5, 5] for i in range(6)])
     score = np.float32([np.nan, -0.0, 0.0, -1, np.inf, np.nan])
     assert nms(xyxy, score, None, 0.5).tolist() == boxes.nms(xyxy, score, None, 0.5).tolist() == [4, 1, 2, 3, 0, 5]

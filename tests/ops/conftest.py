@@ -1,5 +1,3 @@
-"""What the tests of the native operations share."""
-
 import ctypes
 
 import pytest
@@ -7,9 +5,10 @@ import pytest
 from edgekit.ops.library import library
 
 
-def needed() -> ctypes.CDLL:
+@pytest.fixture
+def opened() -> ctypes.CDLL:
     """The native library; the test is skipped without it."""
-    opened = library()
-    if opened is None:
+    found = library()
+    if found is None:
         pytest.skip("the native library is not built: make native")
-    return opened
+    return found
