@@ -75,7 +75,8 @@ def activation_step(histogram: Histogram, qmax: int, signed: bool, method: str) 
         return 2.0 * mean / float(np.sqrt(qmax))
     if method == "mse":
         filled = histogram.counts > 0
-        return _best(histogram.centres()[filled], histogram.counts[filled], largest / qmax, qmax, signed)
+        centres, counts = histogram.centres()[filled][None], histogram.counts[filled]
+        return float(_best(centres, counts, np.array([largest / qmax]), -qmax if signed else 0, qmax)[0])
     return largest / qmax
 
 
@@ -94,22 +95,24 @@ def weight_steps(weight: Tensor, qmax: int, method: str = "mse") -> Tensor:
     if method == "lsq":
         steps = 2.0 * np.abs(rows).mean(axis=1) / np.sqrt(qmax)
     elif method == "mse":
-        ones = np.ones(rows.shape[1])
-        steps = np.array([_best(row, ones, each, qmax, True) for row, each in zip(rows, largest, strict=True)])
+        steps = _best(rows, np.ones(rows.shape[1]), largest, -qmax, qmax)
     else:
         steps = largest
     return torch.from_numpy(np.where(steps > 0, steps, 1.0)).float()
 
 
-def _best(values: np.ndarray, counts: np.ndarray, largest: float, qmax: int, signed: bool) -> float:
-    """Of `_RATIOS` times `largest`, the step with the least squared error."""
-    if largest <= 0:
-        return largest
-    errors = []
-    for step in largest * _RATIOS:
-        codes = np.clip(np.rint(values / step), -qmax if signed else 0, qmax)
-        errors.append(float((counts * (values - codes * step) ** 2).sum()))
-    return float(largest * _RATIOS[int(np.argmin(errors))])
+def _best(values: np.ndarray, counts: np.ndarray, largest: np.ndarray, qmin: int, qmax: int) -> np.ndarray:
+    """For each row (R, N) of `values`, seen `counts` (N,) times each: the step (R,) with the least squared error.
+
+    The candidates are `_RATIOS` times `largest` (R,); where that is 0 it is returned.
+    """
+    best, least = largest.copy(), np.full(len(values), np.inf)
+    for ratio in _RATIOS:
+        step = np.where(largest > 0, largest * ratio, 1.0)[:, None]
+        error = (counts * (values - np.clip(np.rint(values / step), qmin, qmax) * step) ** 2).sum(axis=1)
+        best = np.where(error < least, largest * ratio, best)
+        least = np.minimum(error, least)
+    return best
 
 
 def _step_of(name: str, quantizer: LsqQuantizer, method: str) -> float:

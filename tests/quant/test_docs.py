@@ -14,11 +14,12 @@ def test_the_code_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict[str, object] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for block in blocks:
             exec(compile(block, str(PAGE), "exec"), names)
     assert names["graph_plan"].weights.keys() and (tmp_path / "student4.onnx").exists()
+    assert len(set(names["widths"].values())) > 1
     assert names["losses"]["ost"].isfinite()
