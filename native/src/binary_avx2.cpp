@@ -10,7 +10,7 @@
 namespace edgekit {
 namespace {
 
-constexpr int64_t kFlush = 31;
+constexpr int kFlush = 31;
 
 __m256i popcount_bytes(__m256i x) {
     const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
@@ -27,45 +27,55 @@ __m256i widen(__m256i bytes) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-// Pixels x 16 output channels.
+// Adds the byte sums to the 32-bit ones in `counts` and clears them.
 template <int Pixels>
-void count_tile(const uint32_t *patches, int64_t stride, int64_t steps, const uint32_t *weights, int width,
-                int32_t *counts) {
+void flush(__m256i (&sum)[Pixels][2], int32_t *counts) {
     for (int p = 0; p < Pixels; p++) {
         for (int v = 0; v < 2; v++) {
-            _mm256_storeu_si256(reinterpret_cast<__m256i *>(counts + p * kBinaryLanes + v * 8), _mm256_setzero_si256());
-        }
-    }
-    for (int64_t begin = 0; begin < steps; begin += kFlush) {
-        const int64_t end = begin + kFlush < steps ? begin + kFlush : steps;
-        __m256i sum[Pixels][2];
-        for (int p = 0; p < Pixels; p++) sum[p][0] = sum[p][1] = _mm256_setzero_si256();
-        for (int64_t step = begin; step < end; step++) {
-            const __m256i w0 = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(weights + step * width));
-            const __m256i w1 = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(weights + step * width + 8));
-            for (int p = 0; p < Pixels; p++) {
-                const __m256i a = _mm256_set1_epi32(static_cast<int>(patches[p * stride + step]));
-                sum[p][0] = _mm256_add_epi8(sum[p][0], popcount_bytes(_mm256_xor_si256(a, w0)));
-                sum[p][1] = _mm256_add_epi8(sum[p][1], popcount_bytes(_mm256_xor_si256(a, w1)));
-            }
-        }
-        for (int p = 0; p < Pixels; p++) {
-            for (int v = 0; v < 2; v++) {
-                __m256i *total = reinterpret_cast<__m256i *>(counts + p * kBinaryLanes + v * 8);
-                _mm256_storeu_si256(total, _mm256_add_epi32(_mm256_loadu_si256(total), widen(sum[p][v])));
-            }
+            __m256i *total = reinterpret_cast<__m256i *>(counts + p * kBinaryLanes + v * 8);
+            _mm256_storeu_si256(total, _mm256_add_epi32(_mm256_loadu_si256(total), widen(sum[p][v])));
+            sum[p][v] = _mm256_setzero_si256();
         }
     }
 }
 
-void count(const uint32_t *patches, int64_t stride, int pixels, int64_t steps, const uint32_t *weights, int width,
-           int32_t *counts) {
+// Pixels x 16 output channels.
+template <int Pixels>
+void count_tile(const BinaryPatches &patches, const uint32_t *w, int width, int32_t *counts) {
+    __m256i sum[Pixels][2];
+    for (int p = 0; p < Pixels; p++) {
+        for (int v = 0; v < 2; v++) {
+            sum[p][v] = _mm256_setzero_si256();
+            _mm256_storeu_si256(reinterpret_cast<__m256i *>(counts + p * kBinaryLanes + v * 8), sum[p][v]);
+        }
+    }
+    int room = kFlush;
+    for (int64_t row = 0; row < patches.rows; row++) {
+        const uint32_t *a = patches.words + row * patches.row_stride;
+        for (int64_t i = 0; i < patches.row_steps; i++, a++, w += width) {
+            const __m256i w0 = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(w));
+            const __m256i w1 = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(w + 8));
+            for (int p = 0; p < Pixels; p++) {
+                const __m256i word = _mm256_set1_epi32(static_cast<int>(a[p * patches.pixel_stride]));
+                sum[p][0] = _mm256_add_epi8(sum[p][0], popcount_bytes(_mm256_xor_si256(word, w0)));
+                sum[p][1] = _mm256_add_epi8(sum[p][1], popcount_bytes(_mm256_xor_si256(word, w1)));
+            }
+            if (--room == 0) {
+                flush(sum, counts);
+                room = kFlush;
+            }
+        }
+    }
+    flush(sum, counts);
+}
+
+void count(const BinaryPatches &patches, int pixels, const uint32_t *weights, int width, int32_t *counts) {
     for (int lane = 0; lane < width; lane += 16) {
         switch (pixels) {
-            case 1: count_tile<1>(patches, stride, steps, weights + lane, width, counts + lane); break;
-            case 2: count_tile<2>(patches, stride, steps, weights + lane, width, counts + lane); break;
-            case 3: count_tile<3>(patches, stride, steps, weights + lane, width, counts + lane); break;
-            default: count_tile<4>(patches, stride, steps, weights + lane, width, counts + lane); break;
+            case 1: count_tile<1>(patches, weights + lane, width, counts + lane); break;
+            case 2: count_tile<2>(patches, weights + lane, width, counts + lane); break;
+            case 3: count_tile<3>(patches, weights + lane, width, counts + lane); break;
+            default: count_tile<4>(patches, weights + lane, width, counts + lane); break;
         }
     }
 }

@@ -14,18 +14,22 @@ namespace edgekit {
 namespace {
 
 template <int Pixels, int Vectors>
-void count_tile(const uint32_t *patches, int64_t stride, int64_t steps, const uint32_t *weights, int32_t *counts) {
+void count_tile(const BinaryPatches &patches, const uint32_t *w, int32_t *counts) {
     __m512i sum[Pixels][Vectors];
     for (int p = 0; p < Pixels; p++) {
         for (int v = 0; v < Vectors; v++) sum[p][v] = _mm512_setzero_si512();
     }
-    for (int64_t step = 0; step < steps; step++) {
-        __m512i w[Vectors];
-        for (int v = 0; v < Vectors; v++) w[v] = _mm512_loadu_si512(weights + (step * Vectors + v) * 16);
-        for (int p = 0; p < Pixels; p++) {
-            const __m512i a = _mm512_set1_epi32(static_cast<int>(patches[p * stride + step]));
-            for (int v = 0; v < Vectors; v++) {
-                sum[p][v] = _mm512_add_epi32(sum[p][v], _mm512_popcnt_epi32(_mm512_xor_si512(a, w[v])));
+    for (int64_t row = 0; row < patches.rows; row++) {
+        const uint32_t *a = patches.words + row * patches.row_stride;
+        for (int64_t i = 0; i < patches.row_steps; i++, a++, w += Vectors * 16) {
+            __m512i lanes[Vectors];
+            for (int v = 0; v < Vectors; v++) lanes[v] = _mm512_loadu_si512(w + v * 16);
+            for (int p = 0; p < Pixels; p++) {
+                const __m512i word = _mm512_set1_epi32(static_cast<int>(a[p * patches.pixel_stride]));
+                for (int v = 0; v < Vectors; v++) {
+                    const __m512i bits = _mm512_popcnt_epi32(_mm512_xor_si512(word, lanes[v]));
+                    sum[p][v] = _mm512_add_epi32(sum[p][v], bits);
+                }
             }
         }
     }
@@ -35,25 +39,23 @@ void count_tile(const uint32_t *patches, int64_t stride, int64_t steps, const ui
 }
 
 template <int Vectors>
-void count_width(const uint32_t *patches, int64_t stride, int pixels, int64_t steps, const uint32_t *weights,
-                 int32_t *counts) {
+void count_width(const BinaryPatches &patches, int pixels, const uint32_t *weights, int32_t *counts) {
     switch (pixels) {
-        case 1: return count_tile<1, Vectors>(patches, stride, steps, weights, counts);
-        case 2: return count_tile<2, Vectors>(patches, stride, steps, weights, counts);
-        case 3: return count_tile<3, Vectors>(patches, stride, steps, weights, counts);
-        case 4: return count_tile<4, Vectors>(patches, stride, steps, weights, counts);
-        case 5: return count_tile<5, Vectors>(patches, stride, steps, weights, counts);
-        default: return count_tile<6, Vectors>(patches, stride, steps, weights, counts);
+        case 1: return count_tile<1, Vectors>(patches, weights, counts);
+        case 2: return count_tile<2, Vectors>(patches, weights, counts);
+        case 3: return count_tile<3, Vectors>(patches, weights, counts);
+        case 4: return count_tile<4, Vectors>(patches, weights, counts);
+        case 5: return count_tile<5, Vectors>(patches, weights, counts);
+        default: return count_tile<6, Vectors>(patches, weights, counts);
     }
 }
 
-void count(const uint32_t *patches, int64_t stride, int pixels, int64_t steps, const uint32_t *weights, int width,
-           int32_t *counts) {
+void count(const BinaryPatches &patches, int pixels, const uint32_t *weights, int width, int32_t *counts) {
     switch (width / 16) {
-        case 1: return count_width<1>(patches, stride, pixels, steps, weights, counts);
-        case 2: return count_width<2>(patches, stride, pixels, steps, weights, counts);
-        case 3: return count_width<3>(patches, stride, pixels, steps, weights, counts);
-        default: return count_width<4>(patches, stride, pixels, steps, weights, counts);
+        case 1: return count_width<1>(patches, pixels, weights, counts);
+        case 2: return count_width<2>(patches, pixels, weights, counts);
+        case 3: return count_width<3>(patches, pixels, weights, counts);
+        default: return count_width<4>(patches, pixels, weights, counts);
     }
 }
 

@@ -11,13 +11,20 @@ namespace edgekit {
 constexpr int kBinaryLanes = 64;
 constexpr int kBinaryMaxPixels = 8;
 
+// The words under the windows of some pixels: copied together, or where they stand in the image.
+// Step (row, i) of pixel p is words[p * pixel_stride + row * row_stride + i].
+struct BinaryPatches {
+    const uint32_t *words;
+    int64_t pixel_stride;
+    int64_t rows, row_stride, row_steps;
+};
+
 struct BinaryKernels {
     int pixels;  // how many pixels `count` takes at once, at most kBinaryMaxPixels
 
-    // counts[p][lane] = sum over steps of popcount(patches[p][step] ^ weights[step][lane]).
-    // patches: (pixels, stride) words; weights: (steps, width); counts: (pixels, kBinaryLanes).
-    void (*count)(const uint32_t *patches, int64_t stride, int pixels, int64_t steps, const uint32_t *weights,
-                  int width, int32_t *counts);
+    // counts[p][lane] = sum over steps of popcount(word of pixel p at the step ^ weights[step][lane]).
+    // weights: (steps, width); counts: (pixels, kBinaryLanes).
+    void (*count)(const BinaryPatches &patches, int pixels, const uint32_t *weights, int width, int32_t *counts);
 
     // One pixel of one block, `channels` of its lanes: dot = base - 2 * count, y = multiplier * dot + offset.
     void (*to_float)(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,

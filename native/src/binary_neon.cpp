@@ -8,48 +8,58 @@
 namespace edgekit {
 namespace {
 
-constexpr int64_t kFlush = 31;
+constexpr int kFlush = 31;
 
+// Adds the byte sums to the 32-bit ones in `counts` and clears them.
 template <int Pixels>
-void count_tile(const uint32_t *patches, int64_t stride, int64_t steps, const uint32_t *weights, int width,
-                int32_t *counts) {
+void flush(uint8x16_t (&sum)[Pixels][4], int32_t *counts) {
     for (int p = 0; p < Pixels; p++) {
-        for (int v = 0; v < 4; v++) vst1q_s32(counts + p * kBinaryLanes + v * 4, vdupq_n_s32(0));
-    }
-    for (int64_t begin = 0; begin < steps; begin += kFlush) {
-        const int64_t end = begin + kFlush < steps ? begin + kFlush : steps;
-        uint8x16_t sum[Pixels][4];
-        for (int p = 0; p < Pixels; p++) {
-            for (int v = 0; v < 4; v++) sum[p][v] = vdupq_n_u8(0);
-        }
-        for (int64_t step = begin; step < end; step++) {
-            uint32x4_t w[4];
-            for (int v = 0; v < 4; v++) w[v] = vld1q_u32(weights + step * width + v * 4);
-            for (int p = 0; p < Pixels; p++) {
-                const uint32x4_t a = vdupq_n_u32(patches[p * stride + step]);
-                for (int v = 0; v < 4; v++) {
-                    sum[p][v] = vaddq_u8(sum[p][v], vcntq_u8(vreinterpretq_u8_u32(veorq_u32(a, w[v]))));
-                }
-            }
-        }
-        for (int p = 0; p < Pixels; p++) {
-            for (int v = 0; v < 4; v++) {
-                int32_t *total = counts + p * kBinaryLanes + v * 4;
-                const uint32x4_t wide = vpaddlq_u16(vpaddlq_u8(sum[p][v]));
-                vst1q_s32(total, vaddq_s32(vld1q_s32(total), vreinterpretq_s32_u32(wide)));
-            }
+        for (int v = 0; v < 4; v++) {
+            int32_t *total = counts + p * kBinaryLanes + v * 4;
+            const uint32x4_t wide = vpaddlq_u16(vpaddlq_u8(sum[p][v]));
+            vst1q_s32(total, vaddq_s32(vld1q_s32(total), vreinterpretq_s32_u32(wide)));
+            sum[p][v] = vdupq_n_u8(0);
         }
     }
 }
 
-void count(const uint32_t *patches, int64_t stride, int pixels, int64_t steps, const uint32_t *weights, int width,
-           int32_t *counts) {
+template <int Pixels>
+void count_tile(const BinaryPatches &patches, const uint32_t *w, int width, int32_t *counts) {
+    uint8x16_t sum[Pixels][4];
+    for (int p = 0; p < Pixels; p++) {
+        for (int v = 0; v < 4; v++) {
+            sum[p][v] = vdupq_n_u8(0);
+            vst1q_s32(counts + p * kBinaryLanes + v * 4, vdupq_n_s32(0));
+        }
+    }
+    int room = kFlush;
+    for (int64_t row = 0; row < patches.rows; row++) {
+        const uint32_t *a = patches.words + row * patches.row_stride;
+        for (int64_t i = 0; i < patches.row_steps; i++, a++, w += width) {
+            uint32x4_t lanes[4];
+            for (int v = 0; v < 4; v++) lanes[v] = vld1q_u32(w + v * 4);
+            for (int p = 0; p < Pixels; p++) {
+                const uint32x4_t word = vdupq_n_u32(a[p * patches.pixel_stride]);
+                for (int v = 0; v < 4; v++) {
+                    sum[p][v] = vaddq_u8(sum[p][v], vcntq_u8(vreinterpretq_u8_u32(veorq_u32(word, lanes[v]))));
+                }
+            }
+            if (--room == 0) {
+                flush(sum, counts);
+                room = kFlush;
+            }
+        }
+    }
+    flush(sum, counts);
+}
+
+void count(const BinaryPatches &patches, int pixels, const uint32_t *weights, int width, int32_t *counts) {
     for (int lane = 0; lane < width; lane += 16) {
         switch (pixels) {
-            case 1: count_tile<1>(patches, stride, steps, weights + lane, width, counts + lane); break;
-            case 2: count_tile<2>(patches, stride, steps, weights + lane, width, counts + lane); break;
-            case 3: count_tile<3>(patches, stride, steps, weights + lane, width, counts + lane); break;
-            default: count_tile<4>(patches, stride, steps, weights + lane, width, counts + lane); break;
+            case 1: count_tile<1>(patches, weights + lane, width, counts + lane); break;
+            case 2: count_tile<2>(patches, weights + lane, width, counts + lane); break;
+            case 3: count_tile<3>(patches, weights + lane, width, counts + lane); break;
+            default: count_tile<4>(patches, weights + lane, width, counts + lane); break;
         }
     }
 }

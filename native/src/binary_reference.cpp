@@ -6,13 +6,14 @@
 namespace edgekit {
 namespace {
 
-void count(const uint32_t *patches, int64_t stride, int pixels, int64_t steps, const uint32_t *weights, int width,
-           int32_t *counts) {
+void count(const BinaryPatches &patches, int pixels, const uint32_t *weights, int width, int32_t *counts) {
     for (int p = 0; p < pixels; p++) {
         for (int lane = 0; lane < width; lane++) {
+            const uint32_t *w = weights + lane;
             int32_t sum = 0;
-            for (int64_t step = 0; step < steps; step++) {
-                sum += __builtin_popcount(patches[p * stride + step] ^ weights[step * width + lane]);
+            for (int64_t row = 0; row < patches.rows; row++) {
+                const uint32_t *a = patches.words + p * patches.pixel_stride + row * patches.row_stride;
+                for (int64_t i = 0; i < patches.row_steps; i++, w += width) sum += __builtin_popcount(a[i] ^ *w);
             }
             counts[p * kBinaryLanes + lane] = sum;
         }

@@ -32,7 +32,7 @@ OTHERS = [
 ]
 
 
-def numbers(geometry, height=5, width=6, count=2):
+def numbers(geometry, height=5, width=15, count=2):
     """Images with zeros of both signs, weights, multipliers of both signs and zero, offsets that make sums of zero."""
     random = np.random.RandomState(geometry.in_channels * 7 + geometry.kernel[0])
     x = random.randint(-3, 4, (count, height, width, geometry.in_channels)).astype(np.float32)
@@ -173,7 +173,7 @@ def test_results_go_where_they_are_asked_to():
     geometry = BinaryGeometry(33, 40, (3, 3))
     x, weights, multiplier, offset = numbers(geometry)
     conv = BinaryConv(geometry, weights, multiplier, offset)
-    out = np.full((2, 3, 4, 40), 7, np.float32)
+    out = np.full((2, 3, 13, 40), 7, np.float32)
     assert conv.run(conv.pack(x), out=out) is out
     np.testing.assert_array_equal(out, binary_conv2d(x, weights, multiplier, offset, geometry))
 
