@@ -41,8 +41,9 @@ EDGEKIT_API const char *edgekit_kernels(void);
 EDGEKIT_API const char *edgekit_error(int32_t code);
 
 /* Where an image goes: rows of interleaved uint8 pixels of three channels, row_bytes apart, are resized bilinearly to
- * inner_width x inner_height, which begin at column left and row top of three planes of net_width x net_height; what lies
- * around is `pad`, 0 to 255. All sizes are 1 to 65,536. With `reverse` the third channel goes to the first plane. */
+ * inner_width x inner_height, which begin at column left and row top of three planes of net_width x net_height; what
+ * lies around is `pad`, 0 to 255. All sizes are 1 to 65,536. With `reverse` the third channel goes to the first
+ * plane. */
 typedef struct edgekit_letterbox {
     const uint8_t *image;
     int64_t row_bytes;
@@ -65,10 +66,10 @@ EDGEKIT_API int32_t edgekit_letterbox_u8(const edgekit_letterbox *where, uint8_t
  *
  * xyxy (count, 4) float32, corners of at most 1e9 in size; score (count); class_id (count), 0 to 65,535, or NULL to let
  * every box suppress every other. A box goes when its intersection over union with a better one is above iou >= 0; of
- * equal scores the earlier is the better. At most `limit` boxes are kept. kept (min(count, limit)) gets their indices, best
- * first, and *kept_count how many. EDGEKIT_BAD_VALUE for boxes, classes or an iou outside of this. */
-EDGEKIT_API int32_t edgekit_nms(const float *xyxy, const float *score, const int64_t *class_id, int64_t count, float iou,
-                                int64_t limit, int64_t *kept, int64_t *kept_count);
+ * equal scores the earlier is the better. At most `limit` boxes are kept. kept (min(count, limit)) gets their indices,
+ * best first, and *kept_count how many. EDGEKIT_BAD_VALUE for boxes, classes or an iou outside of this. */
+EDGEKIT_API int32_t edgekit_nms(const float *xyxy, const float *score, const int64_t *class_id, int64_t count,
+                                float iou, int64_t limit, int64_t *kept, int64_t *kept_count);
 
 #ifdef __cplusplus
 }

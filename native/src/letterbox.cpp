@@ -107,7 +107,8 @@ int32_t check(const LetterboxTask &task, const void *out) {
 
 // Calls line(plane, upper, lower, b0, b1, out) for each row and plane, and fills what lies around with pad[plane].
 template <typename Element, typename Line>
-void letterbox(const LetterboxKernels &kernels, const LetterboxTask &task, const Element *pad, Element *out, Line line) {
+void letterbox(const LetterboxKernels &kernels, const LetterboxTask &task, const Element *pad, Element *out,
+               Line line) {
     Rows rows(kernels, task);
     const size_t area = static_cast<size_t>(task.net_height) * task.net_width;
     const int32_t right = task.left + task.inner_width, bottom = task.top + task.inner_height;
@@ -152,8 +153,8 @@ const LetterboxKernels &letterbox_kernels(Kernels kernels) {
     }
 }
 
-int32_t letterbox_f32(const LetterboxKernels &kernels, const LetterboxTask &task, const float *gain, const float *offset,
-                      float *out) {
+int32_t letterbox_f32(const LetterboxKernels &kernels, const LetterboxTask &task, const float *gain,
+                      const float *offset, float *out) {
     const int32_t code = check(task, out);
     if (code != EDGEKIT_OK) return code;
     if (gain == nullptr || offset == nullptr) return EDGEKIT_BAD_POINTER;

@@ -1,7 +1,7 @@
 // Letterbox: resize bilinearly, pad, normalise and split into planes, in one pass over the picture.
 //
-// The arithmetic is that of OpenCV's INTER_LINEAR for uint8 (modules/imgproc/src/resize.cpp), bit for bit: weights of 11
-// bits, first along the row, then between two rows,
+// The arithmetic is that of OpenCV's INTER_LINEAR for uint8 (modules/imgproc/src/resize.cpp), bit for bit: weights of
+// 11 bits, first along the row, then between two rows,
 //     h = (p0 * a0 + p1 * a1) >> 4                       at most 255 * 2049 / 16 = 32656: an int16
 //     v = ((h0 * b0 >> 16) + (h1 * b1 >> 16) + 2) >> 2   22 bits of weight: 4 + 16 + 2
 // and then x = v * gain + offset in float32, rounded twice.
@@ -14,8 +14,9 @@
 namespace edgekit {
 
 struct LetterboxKernels {
-    // Rows of three planes, `count` int16 each, `stride` apart: h of the pixel pairs that begin at row + offset[i], with
-    // the weights a0 (low half) and a1 (high half) of weight[i]. The six bytes from row + offset[i] are read, no others.
+    // Rows of three planes, `count` int16 each, `stride` apart: h of the pixel pairs that begin at row + offset[i],
+    // with the weights a0 (low half) and a1 (high half) of weight[i]. Offsets never fall, and nothing behind the six
+    // bytes of the last pair is read.
     void (*along)(const uint8_t *row, const int32_t *offset, const int32_t *weight, int32_t count, int16_t *planes,
                   int32_t stride);
     // One plane's output row of `count` from the h of its two rows.
@@ -44,8 +45,8 @@ struct LetterboxTask {
 };
 
 // One of EDGEKIT_*; `out` holds 3 * net_height * net_width elements.
-int32_t letterbox_f32(const LetterboxKernels &kernels, const LetterboxTask &task, const float *gain, const float *offset,
-                      float *out);
+int32_t letterbox_f32(const LetterboxKernels &kernels, const LetterboxTask &task, const float *gain,
+                      const float *offset, float *out);
 int32_t letterbox_u8(const LetterboxKernels &kernels, const LetterboxTask &task, uint8_t *out);
 
 }  // namespace edgekit

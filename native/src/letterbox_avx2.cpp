@@ -6,6 +6,12 @@
 namespace edgekit {
 namespace {
 
+// The low halves of 8 lanes.
+inline void store(__m256i h, int16_t *to) {
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(h, h), 0x08);
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(to), _mm256_castsi256_si128(packed));
+}
+
 // A lane of `left` holds the bytes b g r B of a pair of pixels, one of `right` its bytes r B G R. A channel's two bytes
 // become two words of the lane, and one multiply-add makes h of them.
 void along(const uint8_t *row, const int32_t *offset, const int32_t *weight, int32_t count, int16_t *planes,
@@ -15,19 +21,27 @@ void along(const uint8_t *row, const int32_t *offset, const int32_t *weight, int
                                          static_cast<int32_t>(0x800b8008u), static_cast<int32_t>(0x800f800cu));
     const __m256i spread = _mm256_broadcastsi128_si256(lanes);
     const __m256i low = _mm256_set1_epi32(0xff), third = _mm256_set1_epi32(0xff0000);
+    const __m256i right_weight = _mm256_set1_epi32(static_cast<int32_t>(0xffff0000u));
     int32_t i = 0;
     for (; i + 8 <= count; i += 8) {
         const __m256i at = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(offset + i));
         const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(weight + i));
         const __m256i left = _mm256_i32gather_epi32(reinterpret_cast<const int *>(row), at, 1);
+        // No right pixel has any weight: 2048 / 16 of the left one.
+        if (_mm256_testz_si256(weights, right_weight)) {
+            for (int plane = 0; plane < 3; ++plane) {
+                const __m256i only = _mm256_and_si256(_mm256_srl_epi32(left, _mm_cvtsi32_si128(8 * plane)), low);
+                store(_mm256_slli_epi32(only, 7), planes + plane * stride + i);
+            }
+            continue;
+        }
         const __m256i right = _mm256_i32gather_epi32(reinterpret_cast<const int *>(row + 2), at, 1);
         const __m256i green = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(left, 8), low),
                                               _mm256_and_si256(right, third));
         const __m256i pairs[3] = {_mm256_shuffle_epi8(left, spread), green, _mm256_shuffle_epi8(right, spread)};
         for (int plane = 0; plane < 3; ++plane) {
             const __m256i h = _mm256_srli_epi32(_mm256_madd_epi16(pairs[plane], weights), 4);
-            const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(h, h), 0x08);
-            _mm_storeu_si128(reinterpret_cast<__m128i *>(planes + plane * stride + i), _mm256_castsi256_si128(packed));
+            store(h, planes + plane * stride + i);
         }
     }
     letterbox_reference.along(row, offset + i, weight + i, count - i, planes + i, stride);

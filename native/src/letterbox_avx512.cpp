@@ -12,6 +12,7 @@ void along(const uint8_t *row, const int32_t *offset, const int32_t *weight, int
                                          static_cast<int32_t>(0x800b8008u), static_cast<int32_t>(0x800f800cu));
     const __m512i spread = _mm512_broadcast_i32x4(lanes);
     const __m512i low = _mm512_set1_epi32(0xff), third = _mm512_set1_epi32(0xff0000);
+    const __m512i right_weight = _mm512_set1_epi32(static_cast<int32_t>(0xffff0000u));
     for (int32_t i = 0; i < count; i += 16) {
         const int32_t left_over = count - i;
         const __mmask16 here = static_cast<__mmask16>(left_over >= 16 ? 0xffff : (1 << left_over) - 1);
@@ -19,6 +20,14 @@ void along(const uint8_t *row, const int32_t *offset, const int32_t *weight, int
         const __m512i weights = _mm512_maskz_loadu_epi32(here, weight + i);
         const __m512i zero = _mm512_setzero_si512();
         const __m512i left = _mm512_mask_i32gather_epi32(zero, here, at, row, 1);
+        // No right pixel has any weight: 2048 / 16 of the left one.
+        if (_mm512_test_epi32_mask(weights, right_weight) == 0) {
+            for (int plane = 0; plane < 3; ++plane) {
+                const __m512i only = _mm512_and_si512(_mm512_srl_epi32(left, _mm_cvtsi32_si128(8 * plane)), low);
+                _mm512_mask_cvtepi32_storeu_epi16(planes + plane * stride + i, here, _mm512_slli_epi32(only, 7));
+            }
+            continue;
+        }
         const __m512i right = _mm512_mask_i32gather_epi32(zero, here, at, row + 2, 1);
         const __m512i green = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi32(left, 8), low),
                                               _mm512_and_si512(right, third));
@@ -49,7 +58,8 @@ void between_f32(const int16_t *upper, const int16_t *lower, int32_t b0, int32_t
         const __m512i pixels = mixed(upper + i, lower + i, weight0, weight1, here);
         const __m512 first = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm512_castsi512_si256(pixels)));
         const __m512 second = _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(pixels, 1)));
-        _mm512_mask_storeu_ps(out + i, static_cast<__mmask16>(here), _mm512_add_ps(_mm512_mul_ps(first, gains), offsets));
+        _mm512_mask_storeu_ps(out + i, static_cast<__mmask16>(here),
+                              _mm512_add_ps(_mm512_mul_ps(first, gains), offsets));
         _mm512_mask_storeu_ps(out + i + 16, static_cast<__mmask16>(here >> 16),
                               _mm512_add_ps(_mm512_mul_ps(second, gains), offsets));
     }

@@ -35,7 +35,8 @@ void along(const uint8_t *row, const int32_t *offset, const int32_t *weight, int
 
 // (h * b) >> 16 of 8 lanes.
 inline int16x8_t high_product(int16x8_t h, int16x4_t b) {
-    return vcombine_s16(vshrn_n_s32(vmull_s16(vget_low_s16(h), b), 16), vshrn_n_s32(vmull_s16(vget_high_s16(h), b), 16));
+    const int32x4_t low = vmull_s16(vget_low_s16(h), b), high = vmull_s16(vget_high_s16(h), b);
+    return vcombine_s16(vshrn_n_s32(low, 16), vshrn_n_s32(high, 16));
 }
 
 inline int16x8_t mixed(const int16_t *upper, const int16_t *lower, int16x4_t b0, int16x4_t b1) {

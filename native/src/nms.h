@@ -1,7 +1,7 @@
 // Greedy non-maximum suppression within each class.
 //
-// A box is compared with the better boxes that were kept of its class, which lie in blocks of 16 a coordinate. The IoU is
-// that of edgekit.boxes.iou_matrix in float32, each operation rounded by itself, so both keep the same boxes.
+// A box is compared with the better boxes that were kept of its class, which lie in blocks of 16 a coordinate. The IoU
+// is that of edgekit.boxes.iou_matrix in float32, each operation rounded by itself, so both keep the same boxes.
 #pragma once
 
 #include <cstdint>

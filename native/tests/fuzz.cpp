@@ -1,4 +1,4 @@
-// Arguments at random, most of them nonsense: under the sanitizers nothing may be read or written outside of the arrays.
+// Arguments at random, many of them nonsense: nothing may be read or written outside of the arrays.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -61,7 +61,8 @@ bool letterbox(Numbers &numbers) {
     where.reverse = numbers.whole(0, 1);
     where.pad = numbers.whole(-1, 256);
     auto usable = [](int32_t size) { return size >= 1 && size <= 90; };
-    const bool small = usable(where.height) && usable(where.width) && usable(where.net_height) && usable(where.net_width);
+    const bool small = usable(where.height) && usable(where.width) && usable(where.net_height) &&
+                       usable(where.net_width);
     // The last row ends with its last pixel.
     const int64_t bytes = (where.height - int64_t{1}) * where.row_bytes + 3 * int64_t{where.width};
     const Guarded image(small && bytes > 0 ? static_cast<size_t>(bytes) : 1);

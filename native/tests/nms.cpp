@@ -22,8 +22,9 @@ Scene scene(Numbers &numbers, int count, int classes) {
     Scene made;
     for (int i = 0; i < count; ++i) {
         const float x = static_cast<float>(numbers.whole(0, 120)), y = static_cast<float>(numbers.whole(0, 120));
-        for (float value : {x, y, x + static_cast<float>(numbers.whole(-1, 12)), y + static_cast<float>(numbers.whole(0, 12))})
-            made.xyxy.push_back(value);
+        const float right = x + static_cast<float>(numbers.whole(-1, 12));
+        const float bottom = y + static_cast<float>(numbers.whole(0, 12));
+        made.xyxy.insert(made.xyxy.end(), {x, y, right, bottom});
         made.score.push_back(static_cast<float>(numbers.whole(0, 20)) / 20);
         made.class_id.push_back(numbers.whole(0, classes - 1));
     }
@@ -33,7 +34,8 @@ Scene scene(Numbers &numbers, int count, int classes) {
 float side(float low, float high) { return std::max(high - low, 0.0f); }
 
 bool above(const float *a, const float *b, float iou) {
-    const float shared = side(std::max(a[0], b[0]), std::min(a[2], b[2])) * side(std::max(a[1], b[1]), std::min(a[3], b[3]));
+    const float width = side(std::max(a[0], b[0]), std::min(a[2], b[2]));
+    const float shared = width * side(std::max(a[1], b[1]), std::min(a[3], b[3]));
     const float both = side(a[0], a[2]) * side(a[1], a[3]) + side(b[0], b[2]) * side(b[1], b[3]) - shared;
     return shared / std::max(both, 1e-9f) > iou;
 }
