@@ -1,38 +1,59 @@
-"""Puts the device profiles into the wheel; everything else about the package stands in pyproject.toml.
+"""Puts the device profiles and the native library into the wheel; the rest of the package stands in pyproject.toml.
 
-In a checkout they lie at the top, beside the engines that are built for these devices; installed, inside the package.
+In a checkout the profiles lie at the top, beside the engines that are built for these devices; installed, inside the
+package. The native library is optional: where `make native` has built it the wheel carries it, for any Python 3 of this
+platform; without it the wheel is for any machine.
 """
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 PROFILES = Path("engines") / "profiles"
+LIBRARY = Path("build") / "native" / "libedgekit.so"
 
 
-class BuildWithProfiles(build_py):
-    """Copies `engines/profiles/*.toml` to `edgekit/_profiles/`, where `edgekit.profiles` looks first."""
+class BuildWithData(build_py):
+    """Copies profiles and library to `edgekit/_profiles/` and `edgekit/_native/`, where the package looks first."""
 
     def run(self) -> None:
         super().run()
         if self.editable_mode:  # such an installation reads them where they are
             return
-        for target, source in self._profiles().items():
+        for target, source in self._data().items():
             self.mkpath(str(Path(target).parent))
             self.copy_file(source, target, preserve_mode=False)
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         outputs = super().get_outputs(include_bytecode)
-        return outputs if self.editable_mode else [*outputs, *self._profiles()]
+        return outputs if self.editable_mode else [*outputs, *self._data()]
 
-    def _profiles(self) -> dict[str, str]:
-        """Where each profile goes -> where it is."""
+    def _data(self) -> dict[str, str]:
+        """Where each file goes -> where it is."""
         found = sorted(PROFILES.glob("*.toml"))
         if not found:
             raise FileNotFoundError(f"{PROFILES} holds no profiles; build from a whole checkout or source archive")
-        folder = Path(self.build_lib) / "edgekit" / "_profiles"
-        return {str(folder / path.name): str(path) for path in found}
+        package = Path(self.build_lib) / "edgekit"
+        data = {str(package / "_profiles" / path.name): str(path) for path in found}
+        if LIBRARY.is_file():
+            data[str(package / "_native" / LIBRARY.name)] = str(LIBRARY)
+        return data
 
 
-setup(cmdclass={"build_py": BuildWithProfiles})
+class PlatformDistribution(Distribution):
+    """Bound to a platform where the native library is in it."""
+
+    def has_ext_modules(self) -> bool:
+        return LIBRARY.is_file()
+
+
+class AnyPythonWheel(bdist_wheel):
+    """Named for the platform that it is bound to, if any, and for no version of Python: no file depends on one."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return ("py3", "none", super().get_tag()[2])
+
+
+setup(distclass=PlatformDistribution, cmdclass={"build_py": BuildWithData, "bdist_wheel": AnyPythonWheel})

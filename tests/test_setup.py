@@ -30,11 +30,7 @@ def build(tmp_path_factory):
     def run(kind, source=None):
         folder = tmp_path_factory.mktemp(kind)
         if source is None:
-            source = str(folder / "checkout")
-            shutil.copytree(os.path.join(ROOT, "engines", "profiles"), os.path.join(source, "engines", "profiles"))
-            os.mkdir(os.path.join(source, "edgekit"))
-            for name in FILES:
-                shutil.copy(os.path.join(ROOT, name), os.path.join(source, name))
+            source = _checkout(str(folder / "checkout"))
         code = "import setuptools.build_meta as b; b.build_{}({!r})".format(kind, str(folder))
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
@@ -47,9 +43,18 @@ def build(tmp_path_factory):
     return run
 
 
-def _carried(wheel):
+def _checkout(folder):
+    """A small copy of the checkout at `folder`, which is given back."""
+    shutil.copytree(os.path.join(ROOT, "engines", "profiles"), os.path.join(folder, "engines", "profiles"))
+    os.mkdir(os.path.join(folder, "edgekit"))
+    for name in FILES:
+        shutil.copy(os.path.join(ROOT, name), os.path.join(folder, name))
+    return folder
+
+
+def _carried(wheel, folder="_profiles"):
     with zipfile.ZipFile(wheel) as archive:
-        return sorted(name for name in archive.namelist() if name.startswith("edgekit/_profiles/"))
+        return sorted(name for name in archive.namelist() if name.startswith("edgekit/{}/".format(folder)))
 
 
 def test_the_wheel_carries_every_profile(build):
@@ -74,3 +79,23 @@ def test_a_checkout_without_them_builds_nothing(build, tmp_path):
         shutil.copy(os.path.join(ROOT, name), str(tmp_path / name))
     with pytest.raises(AssertionError, match="holds no profiles; build from a whole checkout"):
         build("wheel", str(tmp_path))
+
+
+def test_without_the_native_library_the_wheel_is_for_any_machine(build):
+    wheel = build("wheel")
+    assert wheel.endswith("-py3-none-any.whl")
+    assert _carried(wheel, "_native") == []
+
+
+def test_with_it_the_wheel_is_for_any_python_of_this_platform(build, tmp_path):
+    source = _checkout(str(tmp_path / "checkout"))
+    os.makedirs(os.path.join(source, "build", "native"))
+    with open(os.path.join(source, "build", "native", "libedgekit.so"), "wb") as stream:
+        stream.write(b"a library")
+    wheel = build("wheel", source)
+    assert "-py3-none-linux_" in wheel
+    assert _carried(wheel, "_native") == ["edgekit/_native/libedgekit.so"]
+    assert len(_carried(wheel)) == len(PROFILES)
+    with zipfile.ZipFile(wheel) as archive:
+        assert "edgekit/__init__.py" in archive.namelist()
+        assert "Root-Is-Purelib: false" in archive.read("edgekit-0.1.0.dist-info/WHEEL").decode()
