@@ -140,10 +140,78 @@ void check_refusals() {
     edgekit_binary_conv_destroy(nullptr);
 }
 
+// What a geometry gives for one image, as floats and as bits; empty where it is refused.
+std::vector<uint32_t> result_of(const edgekit_binary_geometry &g, const char *kernels, uint64_t seed) {
+    Numbers numbers(seed);
+    const int height = numbers.whole(0, 9), width = numbers.whole(0, 24);
+    std::vector<int8_t> weights(75 * 5 * 5 * 25);
+    for (int8_t &w : weights) w = static_cast<int8_t>(numbers.whole(-1, 0));
+    std::vector<float> multiplier(256), offset(256);
+    for (float &m : multiplier) m = numbers.unit() - 0.5f;
+    for (float &b : offset) b = numbers.unit() * 8 - 4;
+    edgekit_binary_conv *conv = nullptr;
+    if (edgekit_binary_conv_create(&g, weights.data(), multiplier.data(), offset.data(), kernels, &conv) != 0)
+        return {};
+    std::vector<float> x(static_cast<size_t>(height) * width * g.in_channels);
+    for (float &value : x) value = numbers.unit() - 0.5f;
+    // Exactly as large as they must be, so that a sanitizer sees a word too far.
+    std::vector<uint32_t> bits(height * width * edgekit_binary_conv_words_in(conv));
+    const int rows = height + g.pad_top + g.pad_bottom < g.kernel_h
+                         ? 0
+                         : (height + g.pad_top + g.pad_bottom - g.kernel_h) / g.stride_h + 1;
+    const int columns = width + g.pad_left + g.pad_right < g.kernel_w
+                            ? 0
+                            : (width + g.pad_left + g.pad_right - g.kernel_w) / g.stride_w + 1;
+    std::vector<uint32_t> floats(static_cast<size_t>(rows) * columns * g.out_channels);
+    std::vector<uint32_t> out(rows * columns * edgekit_binary_conv_words_out(conv));
+    const bool is_empty = x.empty() || floats.empty();
+    if (!is_empty) CHECK(edgekit_binary_pack_float(conv, x.data(), height * width, bits.data()) == 0);
+    uint32_t spare = 0;
+    const uint32_t *in = bits.empty() ? &spare : bits.data();
+    const auto run = [&](int output, std::vector<uint32_t> &to) {
+        return edgekit_binary_conv_run(conv, in, 1, height, width, 0, rows, output, to.empty() ? &spare : to.data());
+    };
+    CHECK((run(EDGEKIT_BINARY_TO_FLOAT, floats) == EDGEKIT_OK) == !is_empty);
+    CHECK((run(EDGEKIT_BINARY_TO_BITS, out) == EDGEKIT_OK) == !is_empty);
+    edgekit_binary_conv_destroy(conv);
+    floats.insert(floats.end(), out.begin(), out.end());
+    return floats;
+}
+
+// Geometries at random, sides of their own, most of them refused: nothing is read or written beside the arrays, and all
+// kernels give the bits of the reference.
+void check_random() {
+    int accepted = 0;
+    for (uint64_t seed = 1; seed <= 1500; seed++) {
+        Numbers numbers(seed);
+        edgekit_binary_geometry g;
+        g.groups = numbers.whole(0, 3);
+        g.in_channels = numbers.whole(0, 24) * g.groups + (numbers.whole(0, 9) == 0);
+        g.out_channels = numbers.whole(0, 24) * g.groups - (numbers.whole(0, 9) == 0);
+        g.kernel_h = numbers.whole(0, 5);
+        g.kernel_w = numbers.whole(0, 5);
+        g.stride_h = numbers.whole(0, 3);
+        g.stride_w = numbers.whole(1, 3);
+        g.pad_top = numbers.whole(0, 2);
+        g.pad_left = numbers.whole(0, 2);
+        g.pad_bottom = numbers.whole(0, 2);
+        g.pad_right = numbers.whole(-1, 2);
+        g.padding = numbers.whole(0, 1);
+        const std::vector<uint32_t> expected = result_of(g, "reference", seed);
+        accepted += !expected.empty();
+        for (edgekit::Kernels kernels : kernels_here()) {
+            CHECK(result_of(g, edgekit::name_of(kernels), seed) == expected);
+        }
+    }
+    std::printf("%d of 1500 random geometries accepted\n", accepted);
+    CHECK(accepted > 100);
+}
+
 }  // namespace
 
 int main() {
     check_refusals();
+    check_random();
     int cases = 0;
     for (edgekit::Kernels kernels : kernels_here()) {
         for (int channels : {1, 3, 31, 32, 33, 63, 64, 65, 127, 128, 256}) {
