@@ -17,7 +17,7 @@ import numpy as np
 
 from edgekit.errors import BundleError
 from edgekit.files import PathLike, atomic_write, sha256_bytes, storage_errors
-from edgekit.precision import QuantPlan, bit_planes, narrow_codes, pack_bits, unpack_bits
+from edgekit.precision import QuantPlan, bit_planes, narrow_codes, pack_bits, raised_codes, unpack_bits
 
 FORMAT = "edgekit-bundle"
 VERSION = 1
@@ -90,6 +90,11 @@ def _encode_int8(tensor: WeightTensor) -> np.ndarray:
     return tensor.values
 
 
+def _encode_raised_int8(tensor: WeightTensor) -> np.ndarray:
+    assert tensor.bits is not None
+    return raised_codes(tensor.values, tensor.bits)
+
+
 def _encode_narrow_int8(tensor: WeightTensor) -> np.ndarray:
     return narrow_codes(tensor.values)
 
@@ -109,6 +114,7 @@ def _encode_float16(tensor: WeightTensor) -> np.ndarray:
 
 ENCODINGS = {
     "int8": _encode_int8,
+    "raised-int8": _encode_raised_int8,
     "narrow-int8": _encode_narrow_int8,
     "planes": _encode_planes,
     "dequant-float32": _encode_float32,
@@ -116,7 +122,15 @@ ENCODINGS = {
     "float32": _encode_float32,
     "float16": _encode_float16,
 }
-_ITEM_BYTES = {"int8": 1, "narrow-int8": 1, "dequant-float32": 4, "dequant-float16": 2, "float32": 4, "float16": 2}
+_ITEM_BYTES = {
+    "int8": 1,
+    "raised-int8": 1,
+    "narrow-int8": 1,
+    "dequant-float32": 4,
+    "dequant-float16": 2,
+    "float32": 4,
+    "float16": 2,
+}
 
 
 def encoded_bytes(tensor: WeightTensor, encoding: str) -> int:

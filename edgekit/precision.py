@@ -160,6 +160,21 @@ def narrow_codes(codes: np.ndarray) -> np.ndarray:
     return np.rint(codes.astype(np.float32) * np.float32(63.0 / 127.0)).astype(np.int8)
 
 
+def raised_by(bits: int) -> int:
+    """By how many bits graphs move weight codes of that width up, their scale down: see `raised_codes`."""
+    return 7 - bits if 2 <= bits < 8 else 0
+
+
+def raised_codes(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Signed codes as int8 graphs hold them: those of 2 to 7 bits times 2^(7 - bits), at most 63, int8.
+
+    With the scale divided by the same power of two the values are the same, exactly. But a CPU kernel adds its bias as
+    int32 in steps of input scale x weight scale, and with the large scale of narrow codes those steps are coarse: at 2
+    bits one output code in seventy came out one off. 63 and not 127, so that pairs of products cannot saturate int16.
+    """
+    return codes.astype(np.int8) * np.int8(2 ** raised_by(bits))
+
+
 def pack_bits(codes: np.ndarray, bits: int) -> bytes:
     """Codes (any shape, C order) at `bits` each, most significant bit first, padded to a whole byte at the end.
 

@@ -102,10 +102,15 @@ def test_materialise_writes_what_the_graph_names(bundle_path, tmp_path):
 
 def test_planes_are_written_from_the_packed_codes(tmp_path):
     path, tensors = str(tmp_path / "planes.ekb"), _tensors()
-    graph = LoweredGraph(b"graph", [("a", "planes"), ("b", "float32"), ("c", "planes")], 13)
+    graph = LoweredGraph(b"graph", [("a", "planes"), ("b", "float32"), ("c", "planes"), ("a", "raised-int8")], 13)
     written = write_bundle(path, manifest=MANIFEST, tensors=tensors, lowerings={"packed": graph})
     record = written["lowerings"]["packed"]
-    assert [(item["offset"], item["bytes"]) for item in record["initializers"]] == [(0, 24), (64, 260), (384, 64)]
+    assert [(item["offset"], item["bytes"]) for item in record["initializers"]] == [
+        (0, 24),
+        (64, 260),
+        (384, 64),
+        (448, 45),
+    ]
     folder = os.path.dirname(open_bundle(path).materialise("packed", str(tmp_path / "cache")))
     with open(os.path.join(folder, "weights.data"), "rb") as stream:
         data = stream.read()
@@ -114,6 +119,7 @@ def test_planes_are_written_from_the_packed_codes(tmp_path):
     np.testing.assert_array_equal(codes_from_planes(planes, 45), tensors[0].values.reshape(-1))
     planes = np.frombuffer(data, np.uint8, 64, 384).reshape(8, 8)
     np.testing.assert_array_equal(codes_from_planes(planes, 63), tensors[2].values)
+    np.testing.assert_array_equal(np.frombuffer(data, np.int8, 45, 448), 8 * tensors[0].values.reshape(-1))
 
 
 def test_an_encoding_of_a_newer_version_is_refused(bundle_path, monkeypatch, tmp_path):

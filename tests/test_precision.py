@@ -13,6 +13,8 @@ from edgekit.precision import (
     narrow_codes,
     pack_bits,
     quantize,
+    raised_by,
+    raised_codes,
     unpack_bits,
 )
 
@@ -33,6 +35,20 @@ def test_packed_codes_come_back(bits, signed, size):
     back = unpack_bits(packed, bits, size, signed)
     np.testing.assert_array_equal(back, codes)
     assert back.dtype == codes.dtype
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_raised_codes_fill_seven_bits_and_stand_for_the_same_values(bits):
+    spec = QuantSpec(bits, (0.1,))
+    codes = np.arange(spec.qmin, spec.qmax + 1).astype(np.int8)
+    raised = raised_codes(codes, bits)
+    assert raised.dtype == np.int8
+    if bits == 8:
+        np.testing.assert_array_equal(raised, codes)
+        return
+    assert 32 <= np.abs(raised).max() <= 63
+    step = np.float32(0.1) / np.float32(2 ** raised_by(bits))
+    np.testing.assert_array_equal(raised * step, dequantize(codes, spec))
 
 
 def test_packing_is_most_significant_bit_first():

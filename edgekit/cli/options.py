@@ -36,7 +36,10 @@ WEIGHT_BITS = typer.Option(
     8, "--weight-bits", metavar="N", help="Width of the weights, 2 to 8; the first and last layers keep 8."
 )
 LAYER_BITS = typer.Option(
-    None, "--layer-bits", metavar="LAYER=N", help="Width of this layer's weights, whichever it is; may be repeated."
+    None,
+    "--layer-bits",
+    metavar="LAYER=N",
+    help="Width of this layer, whichever it is; it stays an integer. Repeatable.",
 )
 EQUALIZE = typer.Option(False, "--equalize", help="Even out the weight ranges of neighbouring layers first.")
 BIAS_CORRECTION = typer.Option(False, "--bias-correction", help="Correct biases by the mean error.")

@@ -8,8 +8,8 @@ Needs: a canonical graph and a `QuantPlan`. Does, by rule (docs/lowerings.md has
     R5   a Concat's inputs and output share a scale when theirs lie within a factor of 4
     R6   operators that only move values get no pair of their own, and one scale on both sides
     R7   one pair a tensor, shared by all of its quantised readers
-    R8   weights are float32 + Q + DQ, or int8 + DQ; the bias stays float32, or int32 + DQ where the backend's
-         fusion asks for it (scale = input scale * weight scale)
+    R8   weights are float32 + Q + DQ, or int8 + DQ, those of 2 to 6 bits moved up to 7; the bias stays float32, or
+         int32 + DQ where the backend's fusion asks for it (scale = input scale * weight scale)
     R9   layers that TensorRT has no INT8 kernel for stay in float, with their quantised weights baked in
     R10  excluded layers are not touched
     R11  nothing between Pad and Conv, on outputs of the network, or on shapes and constants
@@ -28,8 +28,8 @@ from edgekit.graph.codes import activation_codes
 from edgekit.graph.constants import constant_value
 from edgekit.graph.floors import floors
 from edgekit.graph.placement import PLACEMENTS, Placement
-from edgekit.graph.sources import SOURCE, layer_scale, layer_weight, tag_sources
-from edgekit.precision import QuantPlan, QuantSpec, dequantize, narrow_codes, quantize
+from edgekit.graph.sources import SOURCE, codes_encoding, graph_scales, layer_scale, layer_weight, tag_sources
+from edgekit.precision import QuantPlan, QuantSpec, dequantize, narrow_codes, quantize, raised_codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class _Insertion:
     def _weight(self, node: ir.Node, spec: QuantSpec) -> None:
         values, layer = constant_value(node.inputs[1]), str(node.name)
         assert values is not None  # checked by the placement
-        codes, scales = quantize(values, spec), np.array(spec.scale, np.float32)
+        codes, scales = quantize(values, spec), graph_scales(spec)
         axis = {"axis": spec.axis} if spec.granularity == "channel" else {}
         if self._style.weights == "narrow-int8" and spec.bits == 8:  # narrower codes fit as they are
             scales = scales * np.float32(127.0 / 63.0)
@@ -146,7 +146,8 @@ class _Insertion:
     ) -> ir.Value:
         """int8 codes: an initializer, or computed by Q from float32 values that fall exactly on them (R8)."""
         if self._style.weights != "float32":
-            return self._constant(f"{layer}.codes", codes, (layer_weight(layer), "int8"))
+            raised = raised_codes(codes, spec.bits)
+            return self._constant(f"{layer}.codes", raised, (layer_weight(layer), codes_encoding(spec)))
         values = dequantize(codes, spec)
         stored = self._constant(f"{layer}.values", values, (layer_weight(layer), "dequant-float32"))
         zero = self._constant(f"{layer}.zero_point", np.zeros(codes.shape[spec.axis] if axis else (), np.int8))

@@ -15,7 +15,8 @@ Unpacking, for n codes of b bits in m = ceil(n / 8) bytes a plane (`edgekit.prec
     planes (b, m, 1)  Transpose (m, 1, b)
     << 7..0 (1, 8, 1)                       each bit in turn at the top of a byte; the others fall off or lie below
     >> 7                                    0 or 1, (m, 8, b)
-    MatMulInteger by (b, 1)                 two's complement: -2^(b-1), 2^(b-2), .., 1; one bit is 2 bit - 1
+    MatMulInteger by (b, 1)                 two's complement, -2^(b-1), 2^(b-2), .., 1, all times 2^(7-b) as graphs have
+                                            it (`edgekit.precision.raised_codes`); one bit is 2 bit - 1
     Cast to int8, Slice n, Reshape          codes in the weights' own shape
 
 Shifts of bytes alone, so the graph stays at opset 13, which onnxruntime 1.10 on Python 3.6 reads; masking with
@@ -29,10 +30,10 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.graph.constants import constant_value
-from edgekit.graph.sources import SOURCE, layer_scale, layer_weight
-from edgekit.precision import QuantPlan, QuantSpec, bit_planes, plane_values, quantize
+from edgekit.graph.sources import SOURCE, graph_scales, layer_scale, layer_weight
+from edgekit.precision import QuantPlan, QuantSpec, bit_planes, plane_values, quantize, raised_codes
 
-_REPLACED = ("int8", "dequant-float32")
+_REPLACED = ("int8", "raised-int8", "dequant-float32")
 _OPERATOR_BYTES = 600
 """What the operators of a layer take in the file."""
 
@@ -74,7 +75,7 @@ class _Unpacking:
         short = f"{self._prefix}.{self._count}"  # long names would cost more than the weights of a small layer
         computed = self._codes(short, layer, codes, spec.bits)
         if source[1] == "dequant-float32":
-            steps = spec.scale_array(codes.ndim)
+            steps = graph_scales(spec).reshape(spec.scale_array(codes.ndim).shape)
             scale = self._constant(f"{layer}.steps", steps, (layer_scale(layer), "float32"))
             cast = self._node("Cast", [computed], f"{short}.floats", {"to": int(ir.DataType.FLOAT)})
             computed = self._node("Mul", [cast, scale], f"{short}.values")
@@ -105,7 +106,7 @@ class _Unpacking:
         return self._node("Reshape", [whole, self._integers(_shape_name(codes), list(codes.shape))], f"{name}.codes")
 
     def _values(self, bits: int) -> ir.Value:
-        values = np.full(1, 2, np.int8) if bits == 1 else plane_values(bits)
+        values = np.full(1, 2, np.int8) if bits == 1 else raised_codes(plane_values(bits), bits)
         return self._constant(self._shared(f"values.{bits}"), values[:, None])
 
     def _shift(self, value: ir.Value, direction: str, name: str, by: np.ndarray, output: str) -> ir.Value:

@@ -54,7 +54,8 @@ class QuantizeOptions:
         seed: what chooses them.
         weight_clip: "auto", "max" or "mse", see `PlanOptions`.
         weight_bits: width of the weights, 2 to 8; the first and the last layers keep 8.
-        layer_bits: (layer name, width) of layers that have another; first and last ones too.
+        layer_bits: (layer name, width) of layers that have another, first and last ones too; they stay integers,
+            whatever `float_layers` says.
         float_layers: "auto" measures the stem and the head's last layers, "search" goes on to single layers (minutes);
             "none", "stem", "head" and "stem+head" do not measure.
         keep_float: names of layers that stay in float whatever is measured.
@@ -223,7 +224,8 @@ def _candidate(
     whole = make_plan(model, ranges, PlanOptions(method, options.weight_clip, {}, options.weight_bits, widths))
 
     def plan_with(keep: dict[str, str]) -> QuantPlan:
-        return keep_in_float(whole, {**keep, **dict.fromkeys(options.keep_float, "asked for")})
+        kept = {name: why for name, why in keep.items() if name not in widths}
+        return keep_in_float(whole, {**kept, **dict.fromkeys(options.keep_float, "asked for")})
 
     if judge is not None and options.float_layers in ("auto", "search"):
         single = options.float_layers == "search"

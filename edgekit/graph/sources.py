@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from edgekit.bundle import WeightTensor
 from edgekit.graph.constants import constant_value
-from edgekit.precision import QuantPlan, quantize
+from edgekit.precision import QuantPlan, QuantSpec, quantize, raised_by
 
 SOURCE = "edgekit.source"
 _HALF = {"float32": "float16", "dequant-float32": "dequant-float16"}
@@ -22,8 +22,18 @@ def layer_weight(layer: str) -> str:
 
 
 def layer_scale(layer: str) -> str:
-    """Name of the stored scales of a layer's codes."""
+    """Name of the stored scales of a layer's codes, `graph_scales`."""
     return f"{layer}.scale"
+
+
+def graph_scales(spec: QuantSpec) -> np.ndarray:
+    """The scales (C,) float32 of a layer's codes as graphs hold them (`edgekit.precision.raised_codes`)."""
+    return np.array(spec.scale, np.float32) / np.float32(2 ** raised_by(spec.bits))
+
+
+def codes_encoding(spec: QuantSpec) -> str:
+    """The encoding of the codes that go with `graph_scales`."""
+    return "raised-int8" if raised_by(spec.bits) else "int8"
 
 
 def tag_sources(graph: ir.Graph) -> None:
@@ -58,5 +68,5 @@ def stored_tensors(model: ir.Model, plan: QuantPlan | None) -> dict[str, WeightT
         name = layer_weight(str(node.name))
         tensors[name] = WeightTensor(name, quantize(values, spec), spec.bits, spec.axis, scale)
         name = layer_scale(str(node.name))
-        tensors[name] = WeightTensor(name, scale)
+        tensors[name] = WeightTensor(name, graph_scales(spec))
     return tensors

@@ -11,6 +11,7 @@ from edgekit.graph.insert import CANONICAL, insert_qdq
 from edgekit.graph.load import load_canonical
 from edgekit.graph.lower import LOWERINGS, lower, ort_x86
 from edgekit.graph.parity import ParityCheck
+from edgekit.graph.plan import PlanOptions, make_plan, weighted_layers
 from tests.graph import small, tiny
 
 
@@ -50,6 +51,20 @@ def test_fused_kernels_compute_the_canonical_codes(monkeypatch):
     assert found.tensors == 7  # the image, and conv, sigmoid, product of two layers
     assert found.max_difference <= 1
     assert found.differing < 0.005
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 6])
+@pytest.mark.parametrize("net", [small.relu_net, small.silu_net])
+def test_narrow_weights_are_as_faithful_as_wide_ones(net, bits):
+    """With their codes moved up; as they are, the steps of the int32 bias put 1.4 % of the ReLU network's codes off."""
+    model = small.canonical(net())
+    widths = {str(node.name): bits for node in weighted_layers(model)}
+    plan = make_plan(model, small.ranges_of(model), PlanOptions("minmax", layer_bits=widths))
+    twin = insert_qdq(model, plan, "every-tensor", replace(ort_x86.STYLE, activations="int8", bias="float32"))
+    for name in ("ort-x86", "packed"):
+        found = compare_codes(lower(name, model, plan).model, twin, small.inputs(model), optimised=True)
+        assert found.max_difference <= 1
+        assert found.differing < 0.0015
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from edgekit.graph.plan import PlanOptions, make_plan, weight_spec, weighted_lay
 from edgekit.graph.planes import weights_as_planes
 from edgekit.graph.runner import Runner
 from edgekit.graph.sources import SOURCE, layer_weight, stored_tensors
-from edgekit.precision import QuantPlan, QuantSpec, fake_quantize, quantize
+from edgekit.precision import QuantPlan, QuantSpec, fake_quantize, quantize, raised_codes
 from tests.golden.make_packed import packed_and_twin
 from tests.graph import small
 from tests.graph.tiny import Net
@@ -43,14 +43,14 @@ def one_layer(op_type: str, shape: tuple[int, ...], bits: int, encoding: str) ->
     if bits == 1:
         plan = QuantPlan(weights={"output_node": QuantSpec(1, (0.5,))})
     spec, weight = plan.weights["output_node"], node.inputs[1].const_value.numpy()
-    array = quantize(weight, spec) if encoding == "int8" else fake_quantize(weight, spec)
+    array = raised_codes(quantize(weight, spec), bits) if encoding.endswith("int8") else fake_quantize(weight, spec)
     lowered = model.clone()
     layer = weighted_layers(lowered)[1]
     value = ir.Value(name="stored", const_value=ir.tensor(array, name="stored"))
     value.shape, value.dtype = ir.Shape(shape), ir.DataType.from_numpy(array.dtype)
     value.meta[SOURCE] = (layer_weight("output_node"), encoding)
     lowered.graph.register_initializer(value)
-    if encoding == "int8":
+    if encoding.endswith("int8"):
         cast = ir.node("Cast", [value], attributes={"to": int(ir.DataType.FLOAT)}, name="cast")
         lowered.graph.insert_before(layer, cast)
         value = cast.outputs[0]
@@ -66,7 +66,7 @@ def computed(model: ir.Model, name: str, dtype: int) -> np.ndarray:
     return Runner(ir.from_proto(proto), optimised=False).run(small.inputs(model, 1)[0])[0]
 
 
-@pytest.mark.parametrize("encoding", ["int8", "dequant-float32"])
+@pytest.mark.parametrize("encoding", ["raised-int8", "dequant-float32"])
 @pytest.mark.parametrize(
     ("op_type", "shape"), [("Conv", (63, 65, 3, 3)), ("Conv", (64, 64, 3, 3)), ("ConvTranspose", (65, 63, 3, 2))]
 )
@@ -80,7 +80,7 @@ def test_unpacking_gives_the_same_bits(bits, op_type, shape, encoding):
     assert planes.meta[SOURCE] == ("output_node.weight", "planes")
     assert "stored" not in lowered.graph.initializers
     onnx.checker.check_model(onnx.load_from_string(whole(lowered)), full_check=True)
-    back = computed(lowered, "stored", TensorProto.INT8 if encoding == "int8" else TensorProto.FLOAT)
+    back = computed(lowered, "stored", TensorProto.INT8 if encoding.endswith("int8") else TensorProto.FLOAT)
     np.testing.assert_array_equal(back, expected)
     assert back.dtype == expected.dtype
 

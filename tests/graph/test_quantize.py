@@ -134,6 +134,15 @@ def test_widths_are_those_asked_for(folder):
     assert (widths["stem_node"], widths["down8_node"], widths["down4_node"], widths["cls0_node"]) == (7, 5, 3, 8)
 
 
+def test_a_layer_with_a_width_stays_an_integer(folder):
+    options = QuantizeOptions(
+        method="minmax", float_layers="stem+head", layer_bits=(("stem_node", 7), ("cls0_node", 6)), threads=1
+    )
+    plan = quantize_model(load_canonical(tiny.yolox()), folder, options).plan
+    assert (plan.weights["stem_node"].bits, plan.weights["cls0_node"].bits) == (7, 6)
+    assert "cls1_node" in plan.excluded and not plan.excluded.keys() & plan.weights.keys()
+
+
 def test_fewer_bits_cost_more(folder):
     """Of the outputs, in float arithmetic with quantised weights; bias correction gives some of it back."""
     model = load_canonical(tiny.yolox())
