@@ -2,9 +2,10 @@
 
     python benchmarks/native_process.py
 
-In one process, each way once a round, in a shuffled order, so that what disturbs the machine disturbs all of them. The
-letterbox is timed with OpenCV on one thread and on as many as it takes by itself; the native one always runs on one.
-Outputs are compared before anything is timed. Last line: JSON.
+In one process, each way once a round, in a shuffled order, so that what disturbs the machine disturbs all of them. CPU
+time is the thread's own, which a busy machine hardly moves, with OpenCV on one thread; wall time is with as many
+threads as OpenCV takes by itself, while the native library always runs on one. Outputs are compared before anything is
+timed. Last line: JSON.
 Raw samples: benchmarks/results/<machine>/native_process.json.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from edgekit import boxes  # noqa: E402
 from edgekit.bench.record import load_average, machine_name, machine_record, utc_now  # noqa: E402
-from edgekit.bench.timing import interleave  # noqa: E402
+from edgekit.bench.timing import Timing, interleave  # noqa: E402
 from edgekit.files import atomic_write  # noqa: E402
 from edgekit.ops.library import native  # noqa: E402
 from edgekit.ops.nms import nms  # noqa: E402
@@ -67,16 +69,23 @@ def main() -> None:
     with atomic_write(str(path)) as stream:
         stream.write(json.dumps(result, indent=1).encode())
     for kind in ("letterbox", "nms"):
-        for name, ways in result[kind].items():
-            print(f"{kind:10} {name:32}", *(f"{way} {ways[way]['p50_ms']:.3f} ms " for way in ways))
+        for name, clocks in result[kind].items():
+            for clock, ways in clocks.items():
+                told = ", ".join(f"{way} {ways[way]['p50_ms']:.3f} ms" for way in ways)
+                print(f"{kind:10} {name:32} {clock:5} {told}")
     print(json.dumps({kind: speedups(result[kind]) for kind in ("letterbox", "nms")}))
 
 
 def speedups(cases: dict) -> dict:
     """How many times as long the median of each other way is as that of the native one."""
     return {
-        name: {way: round(ways[way]["p50_ms"] / ways["native"]["p50_ms"], 2) for way in ways if way != "native"}
-        for name, ways in cases.items()
+        name: {
+            f"{way}, {clock}": round(ways[way]["p50_ms"] / ways["native"]["p50_ms"], 2)
+            for clock, ways in clocks.items()
+            for way in ways
+            if way != "native"
+        }
+        for name, clocks in cases.items()
     }
 
 
@@ -86,15 +95,14 @@ def time_letterbox(size_hw: tuple, spec: Preprocess, args: argparse.Namespace) -
     image = cv2.resize(rng.randint(0, 256, (60, 80, 3)).astype(np.uint8), size_hw[::-1], interpolation=cv2.INTER_CUBIC)
     out = np.empty((1, 3, spec.height, spec.width), np.float32)
 
-    def way(library: str, threads: int) -> Callable[[], np.ndarray]:
+    def way(library: str) -> Callable[[], np.ndarray]:
         def call() -> np.ndarray:
             os.environ["EDGEKIT_NATIVE"] = library
-            cv2.setNumThreads(threads)
             return prepare(image, spec, out=out)[0]
 
         return call
 
-    ways = {"native": way("", 1), "opencv, one thread": way("off", 1), "opencv": way("off", THREADS)}
+    ways = {"native": way(""), "opencv": way("off")}
     same(ways)
     return timed(ways, args)
 
@@ -125,13 +133,21 @@ def same(ways: dict) -> None:
 
 
 def timed(ways: dict, args: argparse.Namespace) -> dict:
+    """Clock -> way -> its median, its minimum and all samples."""
+    cv2.setNumThreads(1)
+    cpu = interleave(ways, args.rounds, args.warmup, clock=time.thread_time)
+    cv2.setNumThreads(THREADS)
+    wall = interleave(ways, args.rounds, args.warmup)
     return {
-        name: {
-            "p50_ms": round(float(np.median(timing.samples_ms)), 5),
-            "min_ms": round(min(timing.samples_ms), 5),
-            "samples_ms": [round(value, 5) for value in timing.samples_ms],
-        }
-        for name, timing in interleave(ways, args.rounds, args.warmup).items()
+        clock: {way: row(timing) for way, timing in taken.items()} for clock, taken in (("cpu", cpu), ("wall", wall))
+    }
+
+
+def row(timing: Timing) -> dict:
+    return {
+        "p50_ms": round(float(np.median(timing.samples_ms)), 5),
+        "min_ms": round(min(timing.samples_ms), 5),
+        "samples_ms": [round(value, 5) for value in timing.samples_ms],
     }
 
 
