@@ -1,6 +1,8 @@
 """The NumPy oracle against sums written out, and the native convolution against the oracle, bit for bit."""
 
 import itertools
+import os
+import re
 
 import numpy as np
 import pytest
@@ -219,6 +221,14 @@ def test_arrays_that_do_not_fit():
         conv.run(conv.pack(x), out=np.zeros((1, 1), np.float32))
     with pytest.raises(ValueError, match=r"images are \(N, H, W, 33\)"):
         binary_dot(x[0], weights, geometry)
+
+
+def test_the_example_of_the_page_runs(capsys):
+    page = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "binary.md")
+    with open(page, encoding="utf-8") as stream:
+        example = re.search(r"```python\n(.*?)```", stream.read(), re.S).group(1)
+    exec(compile(example, page, "exec"), {})
+    assert capsys.readouterr().out.endswith("(1, 28, 28, 128) (1, 28, 28, 4)\n")
 
 
 def test_without_the_library_numpy_does_it(monkeypatch):
