@@ -14,7 +14,7 @@ import onnx_ir as ir
 from edgekit.graph.calibrate import Range
 from edgekit.graph.constants import constant_value
 from edgekit.graph.operators import is_weighted
-from edgekit.precision import QuantPlan, QuantSpec, fake_quantize
+from edgekit.precision import QuantPlan, QuantSpec, fake_quantize, raised_by
 
 WEIGHT_CLIPS = ("auto", "max", "mse")
 WEIGHT_BITS = range(2, 9)
@@ -155,7 +155,7 @@ def weight_spec(node: ir.Node, input_scale: float, bits: int, clip: str = "auto"
     scale = np.abs(rows).max(axis=1) / qmax
     if clip == "mse":
         scale = _best_scale(rows, scale, qmax)
-    scale = np.maximum(scale, _bias_floor(node, input_scale, len(scale)))
+    scale = np.maximum(scale, _bias_floor(node, input_scale, len(scale)) * 2 ** raised_by(bits))
     scale = np.where(scale > 0, scale, 1.0).astype(np.float32)
     granularity = "tensor" if axis is None else "channel"
     return QuantSpec(

@@ -16,6 +16,7 @@ from edgekit.graph.plan import (
     weight_axis,
     weighted_layers,
 )
+from edgekit.graph.sources import graph_scales
 from edgekit.metrics.arrays import snr_db
 from edgekit.precision import QuantPlan, quantize
 from tests.graph import tiny
@@ -130,14 +131,16 @@ def test_widths_that_no_weight_has(options):
         PlanOptions(**options)
 
 
-def test_the_bias_of_a_dead_channel_still_fits_int32():
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_the_bias_of_a_dead_channel_still_fits_int32(bits):
     net = tiny.Net()
     net.conv("images", "output", 3, 8)
     net.constants[0].raw_data = np.zeros((8, 3, 3, 3), np.float32).tobytes()
     model = load_canonical(net.bytes(["output"]))
-    spec = make_plan(model, everything(model)).weights["output_node"]
+    options = PlanOptions(layer_bits={"output_node": bits})
+    spec = make_plan(model, everything(model), options).weights["output_node"]
     bias = weighted_layers(model)[0].inputs[2].const_value.numpy()
-    assert (np.abs(bias) / (np.array(spec.scale) * 2 / 127) < 2**31).all()
+    assert (np.abs(bias) / (graph_scales(spec) * 2 / 127) < 2**31).all()
 
 
 def test_a_tensor_of_zeros_has_a_scale():
