@@ -4,9 +4,10 @@
 
 For each width the network is quantised anew (`--weight-bits`; the first and last layers keep 8 where they are not in
 float) and written four times: a bundle of all default lowerings without golden images, one of `ort-x86` alone, and
-plain ONNX files of `ort-x86` and `packed`. With --val each bundle is scored. Then the `packed` and `ort-x86` files of
-one width run in turns in one process, and are loaded in turns, in CPU milliseconds of the process, which other jobs on
-the machine do not count into. Last line: JSON. Raw samples: benchmarks/results/<machine>/packed.json.
+plain ONNX files of `ort-x86` and `packed`. With --val the bundles of `ort-x86` are scored, and once more with
+`--bias-correction`. Then the `packed` and `ort-x86` files of one width run in turns in one process, and are loaded in
+turns, in CPU milliseconds of the process, which other jobs on the machine do not count into. Last line: JSON. Raw
+samples: benchmarks/results/<machine>/packed.json.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -96,6 +98,9 @@ def row_of(args: argparse.Namespace, bits: int, folder: Path) -> dict:
         row[f"{lowering}_onnx_bytes"] = path.stat().st_size
     if args.val:
         row["scores"] = scores_of(args, paths["one"])
+        corrected = replace(one, quantize=replace(quantize, bias_correction="weights"))
+        bundle_from_model(args.model, str(paths["one"]), calib=args.calib, options=corrected)
+        row["scores_with_bias_correction"] = scores_of(args, paths["one"])
     print(json.dumps(row), flush=True)
     return row
 
