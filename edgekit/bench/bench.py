@@ -163,7 +163,7 @@ def _measured(
                 progress=progress,
             )
         board.stop()
-        memory.update(_after(read_memory_mb()))
+        memory.update(_after(memory, read_memory_mb()))
         memory.update(_device_memory(opened))
         method.update(_timed(opened[0].runner.detector.session))
         method["load_average"].append(load_average())
@@ -270,9 +270,13 @@ def _first_stream(config: BenchConfig, method: Dict[str, Any], alone: bool) -> S
     return stream
 
 
-def _after(now: Dict[str, float]) -> Dict[str, float]:
+def _after(before: Dict[str, float], now: Dict[str, float]) -> Dict[str, float]:
+    """The last readings; the kernel counts the peak by pages in batches, so that it may lag behind a reading of ours."""
     names = {"rss": "end", "peak": "peak", "pss": "pss"}
-    return {names[key]: value for key, value in now.items()}
+    after = {names[key]: value for key, value in now.items()}
+    if "peak" in after:
+        after["peak"] = max([after["peak"], after["end"]] + list(before.values()))
+    return after
 
 
 def _with_layers(lane: Lane, path: PathLike, config: BenchConfig, progress: Optional[Progress]) -> Lane:
