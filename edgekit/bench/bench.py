@@ -271,7 +271,7 @@ def _first_stream(config: BenchConfig, method: Dict[str, Any], alone: bool) -> S
 
 
 def _after(before: Dict[str, float], now: Dict[str, float]) -> Dict[str, float]:
-    """The last readings; the kernel counts the peak by pages in batches, so that it may lag behind a reading of ours."""
+    """The last readings. The kernel counts the peak in batches of pages: it may lag behind a reading of ours."""
     names = {"rss": "end", "peak": "peak", "pss": "pss"}
     after = {names[key]: value for key, value in now.items()}
     if "peak" in after:
