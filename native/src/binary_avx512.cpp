@@ -3,9 +3,6 @@
 // A step takes one word of each pixel (broadcast) and one word of each output channel: xor, popcount, add; six pixels
 // by four vectors of 16 channels keep 24 sums in registers. An Intel core has two ports for 512-bit integer arithmetic:
 // three operations for 512 bits, so at most 341 products a cycle; Zen 4 counts one vector a cycle and reaches the same.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own header: a deliberately undefined vector
-#endif
 #include <immintrin.h>
 
 #include "binary_kernels.h"

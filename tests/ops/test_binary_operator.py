@@ -1,0 +1,119 @@
+"""The native library's operator in onnxruntime against the oracle."""
+
+import numpy as np
+import pytest
+
+from edgekit.ops.binary import BinaryGeometry, binary_conv2d, pack_signs
+from edgekit.ops.library import native
+
+ort = pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+PATH = native().path
+pytestmark = pytest.mark.skipif(PATH is None, reason="the native library is not built: make native")
+
+GEOMETRIES = [
+    BinaryGeometry(64, 64, (3, 3), pads=(1, 1, 1, 1)),
+    BinaryGeometry(33, 70, (3, 3), (2, 2), (1, 0, 2, 1), padding="one"),
+    BinaryGeometry(66, 70, (3, 5), (1, 2), (1, 2, 1, 2), 2),
+    BinaryGeometry(1, 3, (1, 1)),
+]
+
+
+def arrays(geometry, height=19, width=23):
+    random = np.random.RandomState(geometry.in_channels)
+    x = random.randn(2, height, width, geometry.in_channels).astype(np.float32)
+    multiplier, offset = random.randn(2, geometry.out_channels).astype(np.float32)
+    return x, random.randn(*geometry.weight_shape), multiplier, offset
+
+
+def model(geometry, weights, multiplier, offset, shape, changes=None):
+    attributes = {
+        "channels": geometry.in_channels,
+        "strides": list(geometry.stride),
+        "pads": list(geometry.pads),
+        "group": geometry.groups,
+        "padding": int(geometry.padding == "one"),
+    }
+    attributes.update(changes or {})
+    constants = {"w": pack_signs(weights), "m": multiplier, "b": offset}
+    graph = helper.make_graph(
+        [
+            helper.make_node("BinaryConv", ["x", "w", "m", "b"], ["y"], domain="edgekit", **attributes),
+            helper.make_node("Neg", ["y"], ["z"]),
+        ],
+        "binary",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("edgekit", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def session(data, threads=1):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    options.register_custom_ops_library(PATH)
+    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_operator_equals_the_oracle(geometry, threads):
+    x, weights, multiplier, offset = arrays(geometry)
+    opened = session(model(geometry, weights, multiplier, offset, list(x.shape)), threads)
+    expected = -binary_conv2d(x, weights, multiplier, offset, geometry)
+    np.testing.assert_array_equal(opened.run(None, {"x": x})[0], expected)
+    if tuple(int(part) for part in ort.__version__.split(".")[:2]) >= (1, 23):
+        assert opened.get_outputs()[0].shape == list(expected.shape)  # inferred before anything runs
+
+
+def test_sides_that_are_known_only_at_the_run():
+    geometry = GEOMETRIES[0]
+    x, weights, multiplier, offset = arrays(geometry)
+    opened = session(model(geometry, weights, multiplier, offset, ["n", "h", "w", 64]))
+    for each in (x, x[:1, :7, :3], x[:, :1, :1]):
+        each = np.ascontiguousarray(each)
+        expected = -binary_conv2d(each, weights, multiplier, offset, geometry)
+        np.testing.assert_array_equal(opened.run(None, {"x": each})[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"channels": 640}, "weights, channels and group do not fit each other"),
+        ({"channels": -64}, "weights, channels and group do not fit each other"),
+        ({"group": 0}, "weights, channels and group do not fit each other"),
+        ({"strides": [1]}, "strides"),
+        ({"pads": [3, 0, 0, 0]}, "a size is negative"),
+        ({"padding": 2}, "a size is negative"),
+    ],
+)
+def test_attributes_that_cannot_be(changes, message):
+    geometry = GEOMETRIES[0]
+    _, weights, multiplier, offset = arrays(geometry)
+    with pytest.raises(Exception, match=message):
+        session(model(geometry, weights, multiplier, offset, ["n", "h", "w", 64], changes))
+
+
+def test_arrays_that_do_not_fit():
+    geometry = GEOMETRIES[0]
+    x, weights, multiplier, offset = arrays(geometry)
+    with pytest.raises(Exception, match="multiplier and offset do not have a value for each output channel"):
+        session(model(geometry, weights, multiplier[:5], offset, list(x.shape)))
+    opened = session(model(geometry, weights, multiplier, offset, ["n", "h", "w", "c"]))
+    with pytest.raises(Exception, match=r"x is not \(N, H, W, 64\)"):
+        opened.run(None, {"x": np.ascontiguousarray(x[..., :32])})
+
+
+def test_weights_that_are_no_constant():
+    geometry = GEOMETRIES[3]
+    _, weights, multiplier, offset = arrays(geometry)
+    loaded = onnx.load_from_string(model(geometry, weights, multiplier, offset, [2, 19, 23, 1]))
+    del loaded.graph.initializer[1]
+    loaded.graph.input.append(helper.make_tensor_value_info("m", TensorProto.FLOAT, [3]))
+    with pytest.raises(Exception, match="input 2 is not a constant of the model"):
+        session(loaded.SerializeToString())
