@@ -1,8 +1,8 @@
 """From a frame to the network's input: resize, pad, normalise; and the way back for boxes.
 
 This is the only letterbox of edgekit: training, calibration, parity, bench and the device all call it. The native
-library does it in one pass over the picture; without it OpenCV and NumPy do. On x86 both give the same bits; a build of
-OpenCV that resizes by a library of its processor's maker may round a pixel otherwise.
+library does it in one pass over the picture; without it OpenCV and NumPy do. On x86 both give the same bits; on ARM,
+where OpenCV resizes at some ratios by code of the processor's maker, a pixel may differ by 1 of 255.
 """
 
 import functools

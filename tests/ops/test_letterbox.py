@@ -1,3 +1,5 @@
+import platform
+
 import cv2
 import numpy as np
 import pytest
@@ -5,6 +7,9 @@ import pytest
 from edgekit.ops import letterbox
 from edgekit.ops.tables import column_taps, taps
 from edgekit.process import Preprocess, prepare
+
+# OpenCV's wheels for ARM resize by code of the processor's maker at some ratios, and round otherwise.
+OPENCV_LSB = 0 if platform.machine() in ("x86_64", "AMD64") else 1
 
 SIZES = [
     # source height and width, target height and width
@@ -35,10 +40,11 @@ def planes_of(image, size_hw, dtype=np.uint8, **more):
 
 
 @pytest.mark.parametrize(("source", "target"), SIZES)
-def test_the_reference_is_opencv_bit_for_bit(source, target):
+def test_the_reference_is_opencv_on_x86_bit_for_bit(source, target):
     image = picture(*source)
     expected = cv2.resize(image, target[::-1], interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(letterbox.resize_reference(image, *target), expected)
+    found = letterbox.resize_reference(image, *target)
+    np.testing.assert_allclose(found.astype(int), expected, rtol=0, atol=OPENCV_LSB)
 
 
 @pytest.mark.parametrize(("source", "target"), SIZES)
@@ -136,5 +142,6 @@ def test_prepare_gives_the_same_with_the_library_and_without(opened, mode, rgb, 
         with monkeypatch.context() as patch:
             patch.setenv("EDGEKIT_NATIVE", "off")
             without, same_place = prepare(image, value)
-        np.testing.assert_array_equal(with_it, without)
+        tolerance = OPENCV_LSB * value.scale / min(value.std) * 1.001
+        np.testing.assert_allclose(with_it, without, rtol=0, atol=tolerance)
         assert place == same_place
