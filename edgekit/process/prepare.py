@@ -2,7 +2,7 @@
 
 This is the only letterbox of edgekit: training, calibration, parity, bench and the device all call it. The native
 library does it in one pass over the picture; without it OpenCV and NumPy do. On x86 both give the same bits; on ARM,
-where OpenCV resizes at some ratios by code of the processor's maker, a pixel may differ by 1 of 255.
+where OpenCV resizes at some ratios by code of the processor's maker, a pixel may differ by 1 or 2 of 255.
 """
 
 import functools

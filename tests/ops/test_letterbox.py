@@ -9,7 +9,7 @@ from edgekit.ops.tables import column_taps, taps
 from edgekit.process import Preprocess, prepare
 
 # OpenCV's wheels for ARM resize by code of the processor's maker at some ratios, and round otherwise.
-OPENCV_LSB = 0 if platform.machine() in ("x86_64", "AMD64") else 1
+OPENCV_LSB = 0 if platform.machine() in ("x86_64", "AMD64") else 2
 
 SIZES = [
     # source height and width, target height and width
