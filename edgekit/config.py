@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import types
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Dict, Type, TypeVar, Union, get_type_hints
 
@@ -63,7 +64,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             raise ConfigError("{} is a table, got {!r}".format(where, value))
         return dataclass_from_dict(value, hint, where)  # type: ignore[arg-type]
     origin = getattr(hint, "__origin__", None)
-    if origin is Union:
+    if origin is Union or isinstance(hint, getattr(types, "UnionType", ())):  # Optional[X], or X | None
         options = [option for option in hint.__args__ if option is not type(None)]
         return _convert(value, options[0], where)
     if origin in (tuple, list) or getattr(hint, "__extra__", None) in (tuple, list):

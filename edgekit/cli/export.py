@@ -15,7 +15,7 @@ def export(
     output: Optional[str] = typer.Option(
         None, "-o", "--output", metavar="FILE", help="x.ekb; or x.onnx with one --lowering. Default: MODEL.ekb."
     ),
-    int8: bool = typer.Option(False, "--int8", help="Quantise; needs --calib."),
+    int8: bool = typer.Option(False, "--int8", help="Quantise; needs --calib, unless trained so."),
     fp32: bool = typer.Option(False, "--fp32", help="Float alone: the reference to compare with."),
     half: bool = typer.Option(False, "--half", help="Write the fp16 lowering alone."),
     calib: Optional[str] = typer.Option(
@@ -53,15 +53,13 @@ def export(
     with habits.workstation("export", "export"):
         from edgekit.export import ExportOptions, bundle_from_model, onnx_from_model
         from edgekit.graph.quantize import QuantizeOptions
-    _check_choice(int8, fp32, half, calib, plan)
+    _check_choice(int8, fp32, calib, plan)
     if (weight_bits != 8 or layer_bits) and (fp32 or not calib):
         raise ConfigError(
             "--weight-bits and --layer-bits quantise anew: they need --calib DIR, and no --plan or --fp32"
         )
     if fp32:
         calib, images = None, images or calib
-    if not (calib or plan or fp32 or half):
-        screen.note("no --calib, so this is a float bundle; --int8 --calib DIR makes it smaller and faster")
     target = output or os.path.splitext(model)[0] + ".ekb"
     names = list(lowering or (_HALF if half else ()))
     quantizing = QuantizeOptions(
@@ -79,8 +77,11 @@ def export(
     chosen = ExportOptions(
         quantize=quantizing, lowerings=tuple(names) or None, name=name, licence=licence, family=family, gate=gate
     )
-    ready = plan_file.read_plan(plan, model) if plan else None
-    with model_file.as_onnx(model) as path, screen.progress("calibrate") as progress:
+    with model_file.with_plan(model) as (path, trained), screen.progress("calibrate") as progress:
+        _check_trained(model, trained is not None, int8, calib, plan)
+        ready = plan_file.read_plan(plan, model) if plan else None if fp32 else trained
+        if not (calib or ready or fp32 or half):
+            screen.note("no --calib, so this is a float bundle; --int8 --calib DIR makes it smaller and faster")
         if target.endswith(".onnx"):
             names = names[:1] if half and not lowering else names
             if len(names) != 1:
@@ -96,7 +97,7 @@ def export(
     screen.show(value, lambda: _draw(value), as_json)
 
 
-def _check_choice(int8: bool, fp32: bool, half: bool, calib: Optional[str], plan: Optional[str]) -> None:
+def _check_choice(int8: bool, fp32: bool, calib: Optional[str], plan: Optional[str]) -> None:
     from edgekit.errors import ConfigError
 
     if int8 and fp32:
@@ -105,7 +106,18 @@ def _check_choice(int8: bool, fp32: bool, half: bool, calib: Optional[str], plan
         raise ConfigError("--fp32 takes no --plan; leave one of them out")
     if calib and plan:
         raise ConfigError("--plan has its calibration already; leave --calib out, or name pictures with --images")
-    if int8 and not (calib or plan):
+
+
+def _check_trained(model: str, trained: bool, int8: bool, calib: Optional[str], plan: Optional[str]) -> None:
+    """What depends on whether the checkpoint was trained quantised."""
+    from edgekit.errors import ConfigError
+
+    if trained and (calib or plan):
+        raise ConfigError(
+            "{} was trained quantised and has its grids already; leave --calib and --plan out, or name pictures with "
+            "--images".format(model)
+        )
+    if int8 and not (trained or calib or plan):
         raise ConfigError("--int8 needs --calib DIR with some dozens of pictures like those in flight, or --plan FILE")
 
 

@@ -3,32 +3,47 @@
 import contextlib
 import os
 import tempfile
-from typing import Iterator
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple
 
 from edgekit.cli import habits
+
+if TYPE_CHECKING:
+    from edgekit.precision import QuantPlan
 
 CHECKPOINT = ".safetensors"
 
 
 @contextlib.contextmanager
 def as_onnx(model: str) -> Iterator[str]:
-    """The path of an ONNX file for `model`; that of a checkpoint lives as long as the block.
+    """The path of a float ONNX file for `model`; that of a checkpoint lives as long as the block.
 
     Raises:
         ModelError: the checkpoint is damaged or not of edgekit.
         BackendError: torch is not installed.
     """
+    with with_plan(model) as (path, _):
+        yield path
+
+
+@contextlib.contextmanager
+def with_plan(model: str) -> Iterator[Tuple[str, "Optional[Tuple[QuantPlan, Dict[str, Any]]]"]]:
+    """As `as_onnx`, and the plan and its record of a network that was trained quantised; None for all others.
+
+    Raises:
+        ModelError: the checkpoint is damaged, not of edgekit, or cannot be deployed as it was trained.
+        BackendError: torch is not installed.
+    """
     if not model.endswith(CHECKPOINT):
-        yield model
+        yield model, None
         return
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
         with habits.workstation("read a checkpoint", "train"):
             from pathlib import Path
 
-            from edgekit.models import onnx_from_checkpoint
+            from edgekit.train.trained import export_checkpoint
         path = os.path.join(folder, _name_of(model) + ".onnx")
-        onnx_from_checkpoint(Path(model), Path(path))
-        yield path
+        plan = export_checkpoint(Path(model), Path(path))
+        yield path, plan
 
 
 def _name_of(checkpoint: str) -> str:

@@ -52,7 +52,9 @@ def _draw(value: Dict[str, Any]) -> Any:
 
     from edgekit.cli import screen
 
-    following = "edgekit export {} --int8 --calib IMAGES -o student.ekb".format(value["onnx"] or value["checkpoint"])
+    # No ONNX file is left of a run that quantises: the checkpoint has the grids.
+    quantised = "edgekit export {checkpoint} --images IMAGES -o student.ekb".format(**value)
+    following = "edgekit export {} --int8 --calib IMAGES -o student.ekb".format(value["onnx"])
     rows = [("recipe", value["recipe"]), ("checkpoint", value["checkpoint"])]
     if value["onnx"]:
         rows.append(("onnx", value["onnx"]))
@@ -63,5 +65,5 @@ def _draw(value: Dict[str, Any]) -> Any:
     return Group(
         screen.facts(rows),
         Text(""),
-        screen.next_step(following),
+        screen.next_step(following if value["onnx"] else quantised),
     )

@@ -131,9 +131,12 @@ def from_checkpoint(path: Path) -> tuple[Fasterx, dict[str, Any]]:
     """The averaged weights of a checkpoint as a model in eval mode, and what was kept with them.
 
     Raises:
-        ModelError: the file is missing, damaged, or not a checkpoint of edgekit.
+        ModelError: the file is missing, damaged, not a checkpoint of edgekit, or of a network that was trained
+            quantised, which `edgekit.train.trained` opens.
     """
     tensors, about = read_checkpoint(path)
+    if "plan" in about:
+        raise ModelError(f"{path} was trained quantised and is no float network; open it with edgekit.train.trained")
     model = build(about["model"], len(about["classes"]))
     load_weights(model, tensors, "ema.", path)
     return model.eval(), about

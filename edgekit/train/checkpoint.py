@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file with weights, averaged weights and optimiser state; progress is JSON inside it.
 
-No pickle: opening a checkpoint runs no code. Tensors are named `model.*`, `ema.*`, `optim.<parameter>.<state>`; the
-metadata key `edgekit` holds the rest.
+No pickle: opening a checkpoint runs no code. Tensors are named `model.*`, `ema.*`, `optim.<parameter>.<state>`, and
+`adapters.*` where a distiller has some; the metadata key `edgekit` holds the rest.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     about: dict[str, Any],
+    adapters: nn.Module | None = None,
 ) -> None:
     """Write everything that a resumed run needs, atomically.
 
@@ -59,9 +60,12 @@ def save_checkpoint(
         optimizer: its state per parameter.
         progress: where the run stands.
         about: JSON values kept with it: model name, classes, recipe.
+        adapters: a distiller, whose weights are trained and never exported.
     """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"ema.{name}": value for name, value in ema.module.state_dict().items()}
+    if adapters is not None:
+        tensors |= {f"adapters.{name}": value for name, value in adapters.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optim.{index}.{key}": value for key, value in state.items() if isinstance(value, Tensor)}
     note = json.dumps({"progress": dataclasses.asdict(progress), **about})
@@ -72,8 +76,10 @@ def save_checkpoint(
         file.write(save(whole, metadata={"edgekit": note}))
 
 
-def load_checkpoint(path: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put a checkpoint into `model`, `ema` and `optimizer`; return where the run stood.
+def load_checkpoint(
+    path: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, adapters: nn.Module | None = None
+) -> Progress:
+    """Put a checkpoint into `model`, `ema`, `optimizer` and `adapters`; return where the run stood.
 
     Raises:
         ModelError: the file is missing, damaged, or of another network.
@@ -81,6 +87,8 @@ def load_checkpoint(path: Path, model: nn.Module, ema: Ema, optimizer: torch.opt
     tensors, about = read_checkpoint(path)
     load_weights(model, tensors, "model.", path)
     load_weights(ema.module, tensors, "ema.", path)
+    if adapters is not None:
+        load_weights(adapters, tensors, "adapters.", path)
     _load_optimizer(optimizer, tensors)
     progress = Progress(**about["progress"])
     ema.updates = progress.ema_updates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,13 +13,17 @@ from edgekit.detections import Detections
 from edgekit.metrics.detection import DetectionScores, coco_ap
 from edgekit.models import Fasterx
 from edgekit.process import DecodeSpec, Preprocess, postprocess, prepare
+from edgekit.quant.swap import quant_layers
 
 Forward = Callable[[np.ndarray], np.ndarray]
 
 
 def forward_of(model: Fasterx) -> Forward:
-    """The deployed model as a function of NumPy arrays: (1, 3, H, W) -> (1, N, 5 + classes)."""
-    deployed = model.deploy().cpu()
+    """The deployed model as a function of NumPy arrays: (1, 3, H, W) -> (1, N, 5 + classes).
+
+    A quantised one computes in eval mode what is deployed, and stays as it is.
+    """
+    deployed = (copy.deepcopy(model).eval() if quant_layers(model) else model.deploy()).cpu()
     deployed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()

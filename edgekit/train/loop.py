@@ -23,7 +23,7 @@ from edgekit.train.datasets import open_sets
 from edgekit.train.evaluate import evaluate
 from edgekit.train.interrupt import TrainingInterrupted, stop_requested
 from edgekit.train.recipe import Recipe
-from edgekit.train.run import Run, latest_checkpoint, restore, save, start
+from edgekit.train.run import Run, freeze_from, latest_checkpoint, restore, save, start
 from edgekit.train.step import train_step
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ def phase_of(recipe: Recipe, epoch: int) -> Phase:
 def train(recipe: Recipe | str | os.PathLike[str], *, resume: bool = False, progress: Report | None = None) -> Path:
     """Train what a recipe says; returns the checkpoint, beside which lies the model as `<recipe.name>.onnx`.
 
+    A quantised network has no ONNX file beside it, which would be without its grids: export the checkpoint.
+
     Args:
         recipe: a recipe, or the path of its TOML file.
         resume: continue from the checkpoint in the recipe's folder.
@@ -66,7 +68,7 @@ def train(recipe: Recipe | str | os.PathLike[str], *, resume: bool = False, prog
         raise ConfigError(f"{recipe.out} holds a run already; resume it, or delete the folder to start again")
     sets = open_sets(recipe, progress)
     checkpoint = fit(recipe, sets.items, sets.val, extra=sets.extra, resume=resume, progress=progress)
-    if os.environ.get("RANK", "0") == "0":
+    if os.environ.get("RANK", "0") == "0" and recipe.quant is None:
         onnx_from_checkpoint(checkpoint, checkpoint.with_name(f"{recipe.name}.onnx"))
     return checkpoint
 
@@ -105,6 +107,7 @@ def fit(
     with stop_requested() as stop:
         for epoch in range(run.progress.epoch, recipe.epochs):
             phase = phases[epoch]
+            freeze_from(run, epoch)
             sums: dict[str, float] = {}
             for batch in run.loader.epoch(epoch, phase.batch, phase.size_wh, phase.full, run.progress.step_in_epoch):
                 losses = train_step(run, batch, total, use_l1=phase.full)

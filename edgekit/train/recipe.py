@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+from edgekit.config import dataclass_from_dict
+from edgekit.distill import DISTILLERS
+from edgekit.quant.observers import METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,67 @@ class Optim:
 
 
 @dataclass(frozen=True, slots=True)
+class Quant:
+    """Quantisation in training: LSQ on weights and inputs of every convolution.
+
+    Attributes:
+        weight: bits of the weights, 2 to 8.
+        input: bits of what a layer reads, 2 to 8; layers that TensorRT runs in float read float.
+        first: bits of the weights of the first layer.
+        last: bits of the weights of the layers that predict.
+        layers: bits of the weights by the name of a layer or of a module above it; the longest name wins over all else.
+        images: pictures for the first steps of the inputs, augmented as in the last epochs.
+        method: of the first steps of the inputs: minmax | percentile | mse | lsq.
+        freeze_epoch: from this epoch on batch norms use running statistics; 0 from the start.
+    """
+
+    weight: int = 8
+    input: int = 8
+    first: int = 8
+    last: int = 8
+    layers: dict[str, int] = field(default_factory=dict)
+    images: int = 32
+    method: str = "mse"
+    freeze_epoch: int = 0
+
+    def __post_init__(self) -> None:
+        widths = {"weight": self.weight, "input": self.input, "first": self.first, "last": self.last}
+        if not isinstance(self.layers, dict):
+            raise ValueError(f"quant.layers is a table of name = bits, got {self.layers!r}")
+        for key, bits in (*widths.items(), *((f"layers.{name}", bits) for name, bits in self.layers.items())):
+            if type(bits) is not int or not 2 <= bits <= 8:
+                raise ValueError(f"quant.{key} {bits!r} must be 2 to 8 bits")
+        if self.method not in METHODS:
+            raise ValueError(f"quant.method {self.method!r} is unknown; choose {', '.join(METHODS)}")
+        if self.images < 1:
+            raise ValueError(f"quant.images {self.images} must be 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Distill:
+    """Extra losses from a teacher: the float network that the run starts from.
+
+    Attributes:
+        method: key of `edgekit.distill.DISTILLERS`.
+        config: the method's own table, of the dataclass beside it there.
+    """
+
+    method: str
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.method not in DISTILLERS:
+            raise ValueError(f"distill.method {self.method!r} is unknown; choose {', '.join(DISTILLERS)}")
+        if not isinstance(self.config, dict):
+            raise ValueError(f"distill.config is a table, got {self.config!r}")
+        self.options()
+
+    def options(self) -> Any:
+        """`config` as the dataclass of the method; raises `ConfigError` where it has other keys."""
+        return dataclass_from_dict(self.config, DISTILLERS[self.method][1], "distill.config")
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """One reproducible training run.
 
@@ -113,10 +179,13 @@ class Recipe:
         threads: torch threads; 0 leaves torch's choice.
         eval_every: epochs between evaluations.
         box_loss: iou | giou | ciou.
-        init: checkpoint whose averaged weights the run starts from; empty is random.
+        init: checkpoint whose averaged weights the run starts from, or a plain ONNX file that edgekit wrote of one (its
+            batch norms are folded: for `quant.freeze_epoch = 0` alone); empty is random.
         data: see `DataSet`.
         augment: see `Augment`.
         optim: see `Optim`.
+        quant: see `Quant`; without it the network is float.
+        distill: see `Distill`; without it there is no teacher.
     """
 
     name: str
@@ -139,6 +208,8 @@ class Recipe:
     init: str = ""
     augment: Augment = field(default_factory=Augment)
     optim: Optim = field(default_factory=Optim)
+    quant: Quant | None = None
+    distill: Distill | None = None
 
     def __post_init__(self) -> None:
         for key, value in (("height", self.height), ("width", self.width), ("crop", self.crop)):
@@ -150,3 +221,13 @@ class Recipe:
             raise ValueError(f"precision {self.precision!r} is unknown; choose 32-true, bf16-mixed or 64-true")
         if self.box_loss not in ("iou", "giou", "ciou"):
             raise ValueError(f"box_loss {self.box_loss!r} is unknown; choose iou, giou or ciou")
+        if self.quant and self.precision != "32-true":
+            raise ValueError(f"precision {self.precision} does not hold codes times steps; [quant] needs 32-true")
+        if self.quant and self.quant.freeze_epoch >= self.epochs:
+            raise ValueError(f"quant.freeze_epoch {self.quant.freeze_epoch} must be below epochs {self.epochs}")
+        if self.init.endswith(".onnx") and (self.quant is None or self.quant.freeze_epoch):
+            raise ValueError(f"{self.init} has no batch norms any more; take a checkpoint, or [quant] freeze_epoch = 0")
+        if self.distill and not (self.quant and self.init):
+            raise ValueError(
+                "[distill] has the float weights of init teach their quantised copy; give init and [quant]"
+            )

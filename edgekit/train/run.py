@@ -16,13 +16,16 @@ from torch import nn
 from edgekit.data.augment import Labelled
 from edgekit.errors import ConfigError, DataError
 from edgekit.models import Fasterx, build
-from edgekit.models.weights import load_weights, read_checkpoint
+from edgekit.quant import freeze_norms, plan_of
 from edgekit.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from edgekit.train.ema import Ema
+from edgekit.train.initial import load_initial
 from edgekit.train.loader import Loader
 from edgekit.train.losses import DetectionLoss
+from edgekit.train.quantised import quantised
 from edgekit.train.recipe import Optim, Recipe
 from edgekit.train.sync_norm import synchronise_norms
+from edgekit.train.teaching import Teaching, start_teaching
 
 
 @dataclass(slots=True)
@@ -40,6 +43,7 @@ class Run:
         loss: labels and raw maps to losses.
         classes: class names.
         progress: where the run stands.
+        teaching: the distiller and its teacher, or None.
     """
 
     recipe: Recipe
@@ -52,6 +56,7 @@ class Run:
     loss: DetectionLoss
     classes: tuple[str, ...]
     progress: Progress
+    teaching: Teaching | None = None
 
     @property
     def latest(self) -> Path:
@@ -68,35 +73,55 @@ def start(recipe: Recipe, items: Sequence[Labelled], classes: tuple[str, ...], e
     """Build everything at step 0, from random weights or from `recipe.init`; `extra` is mixed into crop epochs.
 
     Raises:
-        ConfigError: a batch does not divide among the processes.
+        ConfigError: a batch does not divide among the processes, or the recipe quantises or distils in several.
         DataError: there are no training images.
-        ModelError: `recipe.init` is not a checkpoint of this network.
+        ModelError: `recipe.init` is not a model of this network, or a layer that is quantised could not be deployed.
     """
     if not items:
         raise DataError("the training set has no images; check the recipe's [data]")
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     fabric = _fabric(recipe)
-    if recipe.batch % fabric.world_size or recipe.full_batch % fabric.world_size:
-        raise ConfigError(
-            f"batch {recipe.batch} and full_batch {recipe.full_batch} must be multiples of the {fabric.world_size} "
-            "processes; change them or --nproc-per-node"
-        )
+    _check_processes(recipe, fabric.world_size)
     fabric.seed_everything(recipe.seed, verbose=False)
-    model = build(recipe.model, len(classes))
-    if recipe.init:
-        path = Path(recipe.init)
-        load_weights(model, read_checkpoint(path)[0], "ema.", path)
+    loader = Loader(items, recipe.augment, recipe.seed, fabric.global_rank, fabric.world_size, extra)
+    model, teaching, parameters = _networks(recipe, loader, len(classes))
     if fabric.world_size > 1:
         synchronise_norms(model)
     # Before DDP sees it: its buckets keep the strides that parameters have when it is built.
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = make_optimizer(model, recipe.optim)
+    optimizer = make_optimizer(parameters, recipe.optim)
     forward = fabric.setup_module(model)
+    if teaching is not None:
+        teaching.to(fabric.device)
     ema = Ema(model, recipe.optim.ema)  # after Fabric has put the model where and in the precision that it runs
-    loader = Loader(items, recipe.augment, recipe.seed, fabric.global_rank, fabric.world_size, extra)
     loss = DetectionLoss(model.strides, recipe.box_loss)
-    return Run(recipe, fabric, model, forward, ema, optimizer, loader, loss, classes, Progress())
+    return Run(recipe, fabric, model, forward, ema, optimizer, loader, loss, classes, Progress(), teaching)
+
+
+def _check_processes(recipe: Recipe, processes: int) -> None:
+    if recipe.batch % processes or recipe.full_batch % processes:
+        raise ConfigError(
+            f"batch {recipe.batch} and full_batch {recipe.full_batch} must be multiples of the {processes} "
+            "processes; change them or --nproc-per-node"
+        )
+    if processes > 1 and (recipe.quant or recipe.distill):
+        raise ConfigError(f"[quant] and [distill] train in one process, and there are {processes}; leave torchrun out")
+
+
+def _networks(
+    recipe: Recipe, loader: Loader, num_classes: int
+) -> tuple[Fasterx, Teaching | None, Sequence[nn.Parameter]]:
+    """What is trained, who teaches it, and the parameters that the optimiser holds."""
+    model = build(recipe.model, num_classes)
+    if recipe.init:
+        load_initial(model, Path(recipe.init))
+    if recipe.quant is None:
+        return model, None, list(model.parameters())
+    student = quantised(model, recipe, recipe.quant, loader)
+    if recipe.distill is None:
+        return student, None, list(student.parameters())
+    return student, *start_teaching(recipe, recipe.distill, student, model)
 
 
 def _fabric(recipe: Recipe) -> Fabric:
@@ -108,10 +133,10 @@ def _fabric(recipe: Recipe) -> Fabric:
     return fabric
 
 
-def make_optimizer(model: nn.Module, optim: Optim) -> torch.optim.Optimizer:
-    """Weight decay on kernels only: batch norms and biases are left alone."""
-    kernels = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
+def make_optimizer(parameters: Sequence[nn.Parameter], optim: Optim) -> torch.optim.Optimizer:
+    """Weight decay on kernels only: batch norms, biases and steps of quantisers are left alone."""
+    kernels = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]
     groups: list[dict[str, Any]] = [
         {"params": kernels, "weight_decay": optim.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -121,19 +146,31 @@ def make_optimizer(model: nn.Module, optim: Optim) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=optim.lr, momentum=0.9, nesterov=True)
 
 
+def freeze_from(run: Run, epoch: int) -> None:
+    """From the recipe's `freeze_epoch` on, train the function that is deployed."""
+    if run.recipe.quant is not None:
+        freeze_norms(run.model, epoch >= run.recipe.quant.freeze_epoch)
+
+
 def save(run: Run) -> None:
     """Write `last.safetensors`, from the first process only."""
     if not run.fabric.is_global_zero:
         return
-    about = {
+    about: dict[str, Any] = {
         "model": run.recipe.model,
         "classes": list(run.classes),
         "size_hw": [run.recipe.height, run.recipe.width],
         "recipe": dataclasses.asdict(run.recipe),
     }
-    save_checkpoint(run.latest, run.model, run.ema, run.optimizer, run.progress, about)
+    if run.recipe.quant is not None:
+        about["plan"] = plan_of(run.ema.module).to_json()
+    save_checkpoint(run.latest, run.model, run.ema, run.optimizer, run.progress, about, _adapters(run))
 
 
 def restore(run: Run) -> None:
     """Continue where `last.safetensors` stands; raises `ModelError` when there is none."""
-    run.progress = load_checkpoint(run.latest, run.model, run.ema, run.optimizer)
+    run.progress = load_checkpoint(run.latest, run.model, run.ema, run.optimizer, _adapters(run))
+
+
+def _adapters(run: Run) -> nn.Module | None:
+    return None if run.teaching is None else run.teaching.distiller

@@ -15,7 +15,7 @@ from edgekit.train.schedule import learning_rate
 
 
 def train_step(run: Run, batch: Batch, total: int, use_l1: bool) -> dict[str, float]:
-    """Forward, assign, backward, step, average; returns each loss per positive cell.
+    """Forward, assign, backward, step, average; returns each loss per positive cell, and a distiller's as they are.
 
     Args:
         run: changed in place.
@@ -28,8 +28,12 @@ def train_step(run: Run, batch: Batch, total: int, use_l1: bool) -> dict[str, fl
     """
     _set_learning_rate(run, total)
     batch = batch.to(run.fabric.device)
-    sums = run.loss(run.forward(batch.x_nchw), batch.targets, use_l1)
-    loss, named = normalised(run.fabric, sums)
+    taught: dict[str, Tensor] = {}
+    if run.teaching is None:
+        maps = run.forward(batch.x_nchw)
+    else:
+        maps, taught = run.teaching.forward(run.model, batch.x_nchw, run.progress, run.recipe)
+    loss, named = with_taught(*normalised(run.fabric, run.loss(maps, batch.targets, use_l1)), taught)
     if not math.isfinite(named["loss"]):
         raise DataError(
             f"the loss became {named['loss']} at step {run.progress.step}; "
@@ -38,13 +42,14 @@ def train_step(run: Run, batch: Batch, total: int, use_l1: bool) -> dict[str, fl
     run.optimizer.zero_grad(set_to_none=True)
     run.fabric.backward(loss)
     if run.recipe.optim.clip_norm:
-        nn.utils.clip_grad_norm_(run.model.parameters(), run.recipe.optim.clip_norm, foreach=True)
+        clipped = [*run.model.parameters(), *(run.teaching.distiller.parameters() if run.teaching else ())]
+        nn.utils.clip_grad_norm_(clipped, run.recipe.optim.clip_norm, foreach=True)
     run.optimizer.step()
     run.ema.update(run.model)
     run.progress.step += 1
     run.progress.step_in_epoch += 1
     run.progress.ema_updates = run.ema.updates
-    return named
+    return named if run.teaching is None else named | run.teaching.distiller.state()
 
 
 def _set_learning_rate(run: Run, total: int) -> None:
@@ -68,3 +73,11 @@ def normalised(fabric: Fabric, sums: dict[str, Tensor]) -> tuple[Tensor, dict[st
     loss = torch.stack([sums[name] for name in parts]).sum() * (fabric.world_size / positives)
     named: dict[str, float] = dict(zip(parts, (values[:-1] / positives).tolist(), strict=True))
     return loss, {"loss": sum(named.values()), **named}
+
+
+def with_taught(loss: Tensor, named: dict[str, float], taught: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    """Add a distiller's losses, each a mean over the batch already, to the sum and to the names."""
+    for name, value in taught.items():
+        loss = loss + value
+        named = {**named, name: value.item(), "loss": named["loss"] + value.item()}
+    return loss, named

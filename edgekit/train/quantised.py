@@ -1,0 +1,104 @@
+"""Quantisation in a run: which layer has how many bits, and the first steps from pictures of the training set."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.errors import ConfigError
+from edgekit.graph.load import load_canonical
+from edgekit.graph.tidy import tidy
+from edgekit.models import Fasterx, export_onnx
+from edgekit.models.head import Predictors
+from edgekit.precision import QuantPlan
+from edgekit.quant import LayerBits, calibrate, float_twin, plan_for_graph, prepare, uniform_bits
+from edgekit.train.loader import Loader
+from edgekit.train.recipe import Quant, Recipe
+
+EXAMPLE_SHAPE = (1, 3, 64, 64)
+"""Of the dry runs that find out who reads what; the smallest input that every model takes."""
+
+
+def quantised(model: Fasterx, recipe: Recipe, quant: Quant, loader: Loader) -> Fasterx:
+    """A copy of a float model with quantised layers and their first steps, which can be deployed as it is trained.
+
+    Raises:
+        ConfigError: `quant.layers` names no layer.
+        ModelError: a layer would be deployed otherwise than it is trained.
+    """
+    rule = bits_rule(model, quant)
+    ready = prepare(model, torch.zeros(EXAMPLE_SHAPE), rule)
+    assert isinstance(ready, Fasterx)
+    calibrate(ready, _pictures(recipe, quant, loader), quant.method)
+    _check_deployable(ready)
+    return ready
+
+
+def bits_rule(model: Fasterx, quant: Quant) -> Callable[[str, nn.Module], LayerBits]:
+    """Widths by the name of a layer, for `edgekit.quant.prepare`.
+
+    Raises:
+        ConfigError: `quant.layers` names no layer.
+    """
+    convolutions = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
+    predictors = [name for name, module in model.named_modules() if isinstance(module, Predictors)]
+    for name in quant.layers:
+        if not any(_within(layer, name) for layer in convolutions):
+            raise ConfigError(f"quant.layers names {name!r}, which is no layer of this model; one is {convolutions[0]}")
+    everywhere = uniform_bits(quant.weight, quant.input)
+
+    def rule(name: str, module: nn.Module) -> LayerBits:
+        named = [above for above in quant.layers if _within(name, above)]
+        if named:
+            weight = quant.layers[max(named, key=len)]
+        elif name == convolutions[0]:
+            weight = quant.first
+        else:
+            weight = quant.last if any(_within(name, above) for above in predictors) else quant.weight
+        return replace(everywhere(name, module), weight=weight)
+
+    return rule
+
+
+def _within(name: str, above: str) -> bool:
+    return name == above or name.startswith(f"{above}.")
+
+
+def _pictures(recipe: Recipe, quant: Quant, loader: Loader) -> Iterator[Tensor]:
+    """Full frames of an epoch that is never trained on."""
+    batch = min(recipe.full_batch, quant.images)
+    frames = loader.epoch(recipe.epochs, batch, (recipe.width, recipe.height), full=True)
+    return (each.x_nchw for each in itertools.islice(frames, -(-quant.images // batch)))
+
+
+def export_quantised(
+    model: Fasterx,
+    path: Path,
+    size_hw: tuple[int, int],
+    classes: Sequence[str],
+    preprocess: Mapping[str, object] | None = None,
+) -> QuantPlan:
+    """Write the float twin of a quantised model as `edgekit.models.export_onnx` does; its plan, by names of nodes.
+
+    Raises:
+        ModelError: a layer would be deployed otherwise than it was trained.
+    """
+    twin = float_twin(model)
+    assert isinstance(twin, Fasterx)
+    export_onnx(twin, path, size_hw, classes, preprocess)
+    graph = load_canonical(path)
+    tidy(graph)
+    return plan_for_graph(graph, model)
+
+
+def _check_deployable(model: Fasterx) -> None:
+    """Seconds now, instead of an error after hours of training."""
+    names = [str(index) for index in range(model.num_classes)]
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+        export_quantised(model, Path(folder) / "network.onnx", (EXAMPLE_SHAPE[2], EXAMPLE_SHAPE[3]), names)

@@ -1,0 +1,76 @@
+"""Distillation in a run: the float network that a quantised one started from is its teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.distill import DISTILLERS, Distiller, Stage, Step, start, views_of
+from edgekit.distill import Progress as DistillProgress
+from edgekit.errors import ConfigError
+from edgekit.models import Fasterx
+from edgekit.train.checkpoint import Progress
+from edgekit.train.quantised import EXAMPLE_SHAPE
+from edgekit.train.recipe import Distill, Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Teaching:
+    """Who teaches, and how.
+
+    Attributes:
+        distiller: built; its adapters are trained beside the student.
+        stage: the method's one stage.
+        teacher: the float network, frozen.
+    """
+
+    distiller: Distiller
+    stage: Stage
+    teacher: nn.Module
+
+    def to(self, device: torch.device) -> None:
+        """Move teacher and adapters."""
+        self.distiller.to(device)
+        self.teacher.to(device)
+
+    def forward(
+        self, student: Fasterx, x_nchw: Tensor, progress: Progress, recipe: Recipe
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """One pass of both: (B, 3, H, W) -> the student's raw maps, and the weighted losses by name."""
+        # What a method draws is a function of (seed, step), as samples are: a resumed run draws the same.
+        torch.manual_seed((recipe.seed << 32) + progress.step)
+        models = {"student": student, "teacher": self.teacher}
+        views = views_of(self.distiller, self.stage, models, {"image": x_nchw})
+        losses = self.distiller(Step(views, progress=DistillProgress(progress.step, progress.epoch, recipe.epochs)))
+        return list(views["student"].out.values()), losses
+
+
+def start_teaching(
+    recipe: Recipe, distill: Distill, student: Fasterx, twin: Fasterx
+) -> tuple[Teaching, Sequence[nn.Parameter]]:
+    """Build the distiller; also the parameters that the optimiser has to hold.
+
+    Args:
+        recipe: the run.
+        distill: its section.
+        student: quantised, calibrated; it is trained.
+        twin: the float network that it was made from; it becomes the teacher.
+
+    Raises:
+        ConfigError: the method needs what a run does not have.
+        ModelError: a layer of the recipe does not exist.
+    """
+    method, _ = DISTILLERS[distill.method]
+    roles = sorted(role.name for role in method.roles)
+    if roles != ["student", "teacher"] or len(method.stages) != 1 or method.needs:
+        raise ConfigError(
+            f"distill.method {distill.method!r} needs more than a teacher beside the student (roles "
+            f"{', '.join(roles)}; {len(method.stages)} stages); run it from Python"
+        )
+    distiller, stage = method(distill.options()), method.stages[0]
+    images = {"image": torch.rand(2, *EXAMPLE_SHAPE[1:])}
+    parameters = start(distiller, stage, {"student": student, "teacher": twin}, images)
+    return Teaching(distiller, stage, twin), parameters
