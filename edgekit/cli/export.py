@@ -77,22 +77,23 @@ def export(
     chosen = ExportOptions(
         quantize=quantizing, lowerings=tuple(names) or None, name=name, licence=licence, family=family, gate=gate
     )
-    with model_file.with_plan(model) as (path, trained), screen.progress("calibrate") as progress:
+    with model_file.with_plan(model) as (path, trained):
         _check_trained(model, trained is not None, int8, calib, plan)
         ready = plan_file.read_plan(plan, model) if plan else None if fp32 else trained
         if not (calib or ready or fp32 or half):
             screen.note("no --calib, so this is a float bundle; --int8 --calib DIR makes it smaller and faster")
-        if target.endswith(".onnx"):
-            names = names[:1] if half and not lowering else names
-            if len(names) != 1:
-                raise ConfigError("{} holds one graph: name it with --lowering, once".format(target))
-            report = onnx_from_model(
-                path, target, names[0], calib=calib, plan=ready, images=images, options=chosen, progress=progress
-            )
-        else:
-            report = bundle_from_model(
-                path, target, calib=calib, plan=ready, images=images, options=chosen, progress=progress
-            )
+        with screen.progress("calibrate") as progress:
+            if target.endswith(".onnx"):
+                names = names[:1] if half and not lowering else names
+                if len(names) != 1:
+                    raise ConfigError("{} holds one graph: name it with --lowering, once".format(target))
+                report = onnx_from_model(
+                    path, target, names[0], calib=calib, plan=ready, images=images, options=chosen, progress=progress
+                )
+            else:
+                report = bundle_from_model(
+                    path, target, calib=calib, plan=ready, images=images, options=chosen, progress=progress
+                )
     value = report.to_json()
     screen.show(value, lambda: _draw(value), as_json)
 

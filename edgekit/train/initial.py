@@ -30,7 +30,7 @@ def load_initial(model: Fasterx, path: Path) -> None:
         ModelError: the file is missing, damaged, of another network, or of a network that was trained quantised.
     """
     if path.suffix == ".onnx":
-        _load_folded(model, _initializers(path), path)
+        _load_folded(model, _convolutions(path), path)
         return
     tensors, about = read_checkpoint(path)
     if "plan" in about:
@@ -38,7 +38,8 @@ def load_initial(model: Fasterx, path: Path) -> None:
     load_weights(model, tensors, "ema.", path)
 
 
-def _initializers(path: Path) -> dict[str, Tensor]:
+def _convolutions(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """Weight and bias of each convolution by the name of its module; equal biases are one tensor in the file."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx import numpy_helper
@@ -49,25 +50,26 @@ def _initializers(path: Path) -> dict[str, Tensor]:
         graph = onnx.load(str(path)).graph
     except DecodeError as error:
         raise ModelError(f"{path} is not ONNX ({error}); give another init") from error
-    return {item.name: torch.from_numpy(np.array(numpy_helper.to_array(item))) for item in graph.initializer}
+    stored = {item.name: torch.from_numpy(np.array(numpy_helper.to_array(item))) for item in graph.initializer}
+    stored |= {n.output[0]: stored[n.input[0]] for n in graph.node if n.op_type == "Identity" and n.input[0] in stored}
+    nodes = [node for node in graph.node if node.op_type == "Conv" and set(node.input[1:3]) <= stored.keys()]
+    return {n.input[1].removesuffix(".weight"): (stored[n.input[1]], stored[n.input[2]]) for n in nodes if n.input[2:]}
 
 
 @torch.no_grad()
-def _load_folded(model: Fasterx, tensors: dict[str, Tensor], path: Path) -> None:
+def _load_folded(model: Fasterx, stored: dict[str, tuple[Tensor, Tensor]], path: Path) -> None:
     blocks = {f"{name}.conv.conv": name for name, m in model.named_modules() if isinstance(m, Focus | PixelEncoder)}
     modules = dict(model.named_modules())
     for name, conv in modules.items():
         if not isinstance(conv, nn.Conv2d):
             continue
-        stored = f"{blocks[name]}.0" if name in blocks else name
-        weight, bias = tensors.get(f"{stored}.weight"), tensors.get(f"{stored}.bias")
-        if weight is not None and name in blocks:
+        weight, bias = stored.get(f"{blocks[name]}.0" if name in blocks else name, (torch.empty(0), torch.empty(0)))
+        if name in blocks and weight.ndim == 4:
             weight = functional.pixel_unshuffle(weight, 2)  # `fold_space_to_depth` backwards
-        if weight is None or bias is None or weight.shape != conv.weight.shape:
-            found = "nothing" if weight is None or bias is None else f"weights {tuple(weight.shape)}"
+        if weight.shape != conv.weight.shape:
             raise ModelError(
-                f"{path} is of another network: it has {found} for {name}, expected weights "
-                f"{tuple(conv.weight.shape)} and a bias; give the recipe that made it"
+                f"{path} is of another network: it has weights {tuple(weight.shape)} for {name}, expected "
+                f"{tuple(conv.weight.shape)}; give the recipe that made it"
             )
         conv.weight.copy_(weight)
         if conv.bias is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,9 +16,21 @@ from edgekit.errors import ConfigError
 from edgekit.graph.load import load_canonical
 from edgekit.graph.tidy import tidy
 from edgekit.models import Fasterx, export_onnx
-from edgekit.models.head import Predictors
+from edgekit.models.blocks import Focus
+from edgekit.models.head import PixelEncoder, Predictors
 from edgekit.precision import QuantPlan
-from edgekit.quant import LayerBits, calibrate, float_twin, plan_for_graph, prepare, uniform_bits
+from edgekit.quant import (
+    LayerBits,
+    LsqQuantizer,
+    QuantConv2d,
+    calibrate,
+    float_twin,
+    plan_for_graph,
+    prepare,
+    uniform_bits,
+)
+from edgekit.quant.modules import input_quantizer_of, read_with
+from edgekit.quant.swap import dry_run, quant_layers
 from edgekit.train.loader import Loader
 from edgekit.train.recipe import Quant, Recipe
 
@@ -35,6 +48,7 @@ def quantised(model: Fasterx, recipe: Recipe, quant: Quant, loader: Loader) -> F
     rule = bits_rule(model, quant)
     ready = prepare(model, torch.zeros(EXAMPLE_SHAPE), rule)
     assert isinstance(ready, Fasterx)
+    share_through_encoders(ready)
     calibrate(ready, _pictures(recipe, quant, loader), quant.method)
     _check_deployable(ready)
     return ready
@@ -97,8 +111,34 @@ def export_quantised(
     return plan_for_graph(graph, model)
 
 
+def share_through_encoders(model: Fasterx) -> None:
+    """Let a convolution behind a space-to-depth read through the quantiser of those that read the tensor itself.
+
+    In training the rearranged tensor is another one. Deployed, the encoder is a strided convolution over the same
+    tensor, which has one grid.
+    """
+    encoders = {block: block.conv.conv for block in model.modules() if isinstance(block, Focus | PixelEncoder)}
+    readers = tuple(quant_layers(model).values())
+    calls = dry_run(model, torch.zeros(EXAMPLE_SHAPE), (*encoders, *readers))
+    owners: dict[int, nn.Module] = {}
+    for call in calls:
+        if isinstance(call.module, QuantConv2d) and (quantizer := input_quantizer_of(call.module)) is not None:
+            owners.setdefault(id(call.input), quantizer)
+    for call in calls:
+        layer = encoders.get(call.module) if isinstance(call.module, Focus | PixelEncoder) else None
+        if isinstance(layer, QuantConv2d) and layer.input_quantizer is not None and id(call.input) in owners:
+            read_with(layer, owners[id(call.input)])
+
+
 def _check_deployable(model: Fasterx) -> None:
-    """Seconds now, instead of an error after hours of training."""
+    """Seconds now, instead of an error after hours of training.
+
+    Steps that are equal after calibration go their own ways in training, so that each is given a value of its own.
+    """
+    apart = copy.deepcopy(model)
+    quantizers = [module for module in apart.modules() if isinstance(module, LsqQuantizer) and not module.channels]
+    for index, quantizer in enumerate(quantizers):
+        quantizer.set_step(quantizer.scale.detach() * (1 + index / 1024))
     names = [str(index) for index in range(model.num_classes)]
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-        export_quantised(model, Path(folder) / "network.onnx", (EXAMPLE_SHAPE[2], EXAMPLE_SHAPE[3]), names)
+        export_quantised(apart, Path(folder) / "network.onnx", (EXAMPLE_SHAPE[2], EXAMPLE_SHAPE[3]), names)

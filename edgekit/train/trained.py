@@ -11,7 +11,7 @@ from edgekit.models import Fasterx, build, export_onnx, network_preprocess
 from edgekit.models.weights import load_weights, read_checkpoint
 from edgekit.precision import QuantPlan
 from edgekit.quant import apply_plan
-from edgekit.train.quantised import EXAMPLE_SHAPE, export_quantised
+from edgekit.train.quantised import EXAMPLE_SHAPE, export_quantised, share_through_encoders
 
 
 def network_from_checkpoint(path: Path) -> tuple[Fasterx, dict[str, Any]]:
@@ -25,6 +25,7 @@ def network_from_checkpoint(path: Path) -> tuple[Fasterx, dict[str, Any]]:
     if "plan" in about:
         quantised = apply_plan(model, QuantPlan.from_json(about["plan"]), torch.zeros(EXAMPLE_SHAPE))
         assert isinstance(quantised, Fasterx)
+        share_through_encoders(quantised)
         model = quantised
     load_weights(model, tensors, "ema.", path)
     return model.eval(), about
