@@ -18,10 +18,18 @@ def as_onnx(model: str) -> Iterator[str]:
     """The path of a float ONNX file for `model`; that of a checkpoint lives as long as the block.
 
     Raises:
-        ModelError: the checkpoint is damaged or not of edgekit.
+        ConfigError: the checkpoint was trained quantised.
+        ModelError: it is damaged or not of edgekit.
         BackendError: torch is not installed.
     """
-    with with_plan(model) as (path, _):
+    from edgekit.errors import ConfigError
+
+    with with_plan(model) as (path, plan):
+        if plan is not None:
+            raise ConfigError(
+                "{0} was trained quantised and has its plan already; write it as it is: edgekit export {0} "
+                "--images DIR".format(model)
+            )
         yield path
 
 

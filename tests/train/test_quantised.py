@@ -13,6 +13,7 @@ from edgekit.errors import ConfigError, ModelError
 from edgekit.models import build, export_onnx, from_checkpoint
 from edgekit.models.weights import read_checkpoint
 from edgekit.precision import QuantPlan
+from edgekit.quant.modules import input_quantizer_of
 from edgekit.quant.swap import quant_layers
 from edgekit.train.interrupt import TrainingInterrupted
 from edgekit.train.loop import fit, train
@@ -144,6 +145,18 @@ def test_layers_without_an_integer_kernel_read_float() -> None:
     rule = bits_rule(build("fasterx_student", 2), Quant(weight=4, input=6))
     assert rule("backbone.dark2.0.conv", torch.nn.Conv2d(3, 17, 3)).input is None
     assert rule("backbone.dark2.0.conv", torch.nn.Conv2d(16, 32, 3)).input == 6
+
+
+def test_an_encoder_reads_on_the_grid_of_its_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They read one tensor where they are deployed; equal first steps alone would hide that until the export."""
+    recipe = toy_recipe(tmp_path, quant=Quant(images=2))
+    layers = quant_layers(start(recipe, squares(4), CLASSES).model)
+    for level, neighbour in (("0", "neck.down3.conv"), ("1", "neck.down4.conv")):
+        encoder = layers[f"head.levels.{level}.encode.conv.conv"]
+        assert input_quantizer_of(encoder) is input_quantizer_of(layers[neighbour])
+    monkeypatch.setattr("edgekit.train.quantised.share_through_encoders", lambda model: None)
+    with pytest.raises(ModelError, match="on different grids"):
+        start(recipe, squares(4), CLASSES)
 
 
 def test_one_process_alone(tmp_path: Path) -> None:
