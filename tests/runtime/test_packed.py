@@ -24,11 +24,15 @@ def _session(name, optimised=True, written=None):
 def test_unpacked_weights_give_the_bits_of_the_plain_file(optimised):
     """Weights of 3 bits cannot saturate, so this holds on processors without VNNI too."""
     sessions = [_session(name, optimised) for name in ("packed.onnx", "packed_twin.onnx")]
+    plain = _session("packed_twin.onnx", optimised=False)
     rng = np.random.RandomState(3)
     for _ in range(3):
         x = np.rint(rng.uniform(0, 255, (1, 3, 9, 9))).astype(np.float32)
         first, second = [session.run(None, {"images": x})[0] for session in sessions]
         assert np.abs(second).max() > 0
+        if not np.array_equal(second, plain.run(None, {"images": x})[0]):
+            # seen with 1.23.2 on a processor with AMX, in one process of five: nothing is unpacked in this file
+            pytest.skip("onnxruntime {} computes the plain INT8 file wrongly here".format(ort.__version__))
         np.testing.assert_array_equal(first, second)
 
 
