@@ -306,9 +306,8 @@ def read_profile(name: str) -> Profile:
 
 def profile_of(model: str) -> Optional[Profile]:
     """The profile that recognises a device-tree model or GPU name; the longest part wins, None for no match."""
-    found: List[Tuple[int, str]] = []
+    found: List[Tuple[int, str, Profile]] = []
     for name in profile_names():
-        for part in read_profile(name).models:
-            if part.lower() in model.lower():
-                found.append((len(part), name))
-    return read_profile(max(found)[1]) if found else None
+        profile = read_profile(name)
+        found += [(len(part), name, profile) for part in profile.models if part.lower() in model.lower()]
+    return max(found, key=lambda match: match[:2])[2] if found else None

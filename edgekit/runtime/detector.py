@@ -9,20 +9,21 @@ with edgekit.open("student.ekb") as detector:
 
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple
 
 import numpy as np
 
-from edgekit.builders import BuildOptions, engine_to_fly
 from edgekit.bundle import Bundle, open_bundle
 from edgekit.detections import Detections
-from edgekit.engine import Engine
 from edgekit.errors import BackendError
 from edgekit.files import PathLike
 from edgekit.process import DecodeSpec, Preprocess, postprocess, prepare
 from edgekit.runtime.device import ORT_LOWERINGS, Device, ort_lowering, parse_device
 from edgekit.runtime.lowering import choose_lowering
 from edgekit.runtime.session import Session, open_session
+
+if TYPE_CHECKING:
+    from edgekit.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,8 @@ def open_detector(
     opened = open_bundle(bundle, verify=verify)
     place = parse_device(device)
     if place.kind == "tensorrt":
+        from edgekit.builders import BuildOptions, engine_to_fly  # a third of the start-up, for GPUs alone
+
         options = BuildOptions(lowering=lowering, dla_core=place.dla_core, cache_dir=cache_dir)
         return detector_of_engine(opened, engine_to_fly(opened, options, place.index), profile, place.index)
     name = lowering or _ort_lowering(opened, place)
@@ -176,7 +179,7 @@ def open_detector(
     return _detector(opened, session, name)
 
 
-def detector_of_engine(bundle: Bundle, engine: Engine, profile: bool = False, gpu: int = 0) -> Detector:
+def detector_of_engine(bundle: Bundle, engine: "Engine", profile: bool = False, gpu: int = 0) -> Detector:
     """A bundle with one of its engines.
 
     Args:
