@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgekit import builders
 from edgekit.builders.here import Target
 from edgekit.engine import read_engine
 from edgekit.errors import BackendError
 from edgekit.process import DecodeSpec, Preprocess
-from edgekit.runtime import detector as detector_module
 from edgekit.runtime.backends import trt as backend
 from edgekit.runtime.detector import Detector, open_detector
 from edgekit.runtime.session import SessionOptions, open_session
@@ -322,7 +322,7 @@ def test_a_detector_opens_the_gpu_that_its_device_names(jetson, monkeypatch):
     monkeypatch.setattr(backend, "open_cuda", lambda index: opened.append(index) or jetson.open_cuda(index))
     monkeypatch.setattr(backend, "target_here", lambda device: Target(device, None, "", True))
     built = read_engine(jetson.path)
-    monkeypatch.setattr(detector_module, "engine_to_fly", lambda bundle, options, index: asked.append(index) or built)
+    monkeypatch.setattr(builders, "engine_to_fly", lambda bundle, options, index: asked.append(index) or built)
     open_detector(TINY, device="gpu:1").close()
     assert (asked, opened) == ([1], [1])
 
