@@ -138,7 +138,19 @@ def _engine(opened: Any, engine: Any) -> Dict[str, Any]:
         "key": engine.key.to_json(),
         "concessions": [one.to_json() for one in engine.concessions],
         "facts": engine.facts,
+        "layers_by_bits": _layers_by_bits(opened),
     }
+
+
+def _layers_by_bits(opened: Any) -> Dict[int, int]:
+    return {} if opened.plan is None else dict(opened.plan.layers_by_bits())
+
+
+def _narrow(value: Dict[str, Any]) -> List[Any]:
+    from edgekit.cli import widths
+
+    note = widths.narrow_note(value["layers_by_bits"])
+    return [("narrow", note)] if note else []
 
 
 def _prepare(opened: Any, wanted: Any, profile: Any, output: Optional[str], jetpack: Optional[str]) -> Dict[str, Any]:
@@ -148,7 +160,13 @@ def _prepare(opened: Any, wanted: Any, profile: Any, output: Optional[str], jetp
 
     name = os.path.splitext(os.path.basename(opened.path))[0]
     prepared = prepare_for(opened, profile, output or "{}.{}".format(name, profile.name), wanted, jetpack)
-    return dict(prepared.to_json(), kind="prepared", bundle=opened.path, title=profile.title)
+    return dict(
+        prepared.to_json(),
+        kind="prepared",
+        bundle=opened.path,
+        title=profile.title,
+        layers_by_bits=_layers_by_bits(opened),
+    )
 
 
 def _copy(value: Dict[str, Any], output: str) -> None:
@@ -183,6 +201,7 @@ def _draw_engine(value: Dict[str, Any]) -> Any:
             facts["layers"], facts["quantizers"],
             "strongly typed" if facts["strongly_typed"] else "flags " + (" ".join(facts["flags"]) or "none"))),
     ]  # fmt: skip
+    rows += _narrow(value)
     if facts.get("off_dla"):
         rows.append(("not on the DLA", ", ".join(facts["off_dla"][:6])))
     parts: List[Any] = [screen.facts(rows, value["bundle"])]
@@ -213,6 +232,7 @@ def _draw_prepared(value: Dict[str, Any]) -> Any:
         ("memory", "about {} MiB to build, {} there".format(memory["predicted_peak_mib"], memory["free_mib"])),
         ("trtexec", value["trtexec"]),
     ]  # fmt: skip
+    rows += _narrow(value)
     text = "No engine: one is built on the device itself, since kernels are chosen by timing them there."
     return Group(
         screen.facts(rows, "{} for {}".format(value["bundle"], value["title"])),

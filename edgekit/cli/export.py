@@ -160,6 +160,8 @@ def _facts(value: Dict[str, Any]) -> List[Any]:
     if value["weight_bits"]:
         counts = widths.as_text(value["layers_by_bits"])
         rows.append(("layers", "{quantized_layers} of {layers} quantised, {}".format(counts, **value)))
+        if widths.narrow_note(value["layers_by_bits"]):
+            rows.append(("narrow", widths.narrow_note(value["layers_by_bits"])))
     if calibration:
         cost = ", {seconds:.1f} s, {peak_mb:.0f} MB at most".format(**calibration) if "seconds" in calibration else ""
         rows.append(("calibration", "{method}, {images} images".format(**calibration) + cost))

@@ -124,12 +124,14 @@ def float16_line(overflow: Optional[Dict[str, Any]]) -> str:
 
 
 def _weights(value: Dict[str, Any]) -> List[Any]:
-    from edgekit.cli import screen
+    from edgekit.cli import screen, widths
 
     totals = value["totals"]
     if not totals["parameters"]:
         return [("parameters", "none of their own: all are inside the graphs")]
     coded = totals["coded_parameters"] / max(totals["parameters"], 1)
+    widths_of_layers = [row["bits"] for row in value["layers"] if row["coded"]]
+    note = widths.narrow_note({bits: widths_of_layers.count(bits) for bits in set(widths_of_layers)})
     return [
         ("parameters", "{:,} in {} tensors, {:.1%} quantised".format(totals["parameters"], totals["tensors"], coded)),
         ("mean width", "{} bits a parameter".format(totals["mean_weight_bits"])),
@@ -139,7 +141,7 @@ def _weights(value: Dict[str, Any]) -> List[Any]:
                 screen.size(totals["weight_bytes"]), screen.size(totals["fp32_bytes"]), totals["ratio"] or 0
             ),
         ),
-    ]
+    ] + ([("narrow", note)] if note else [])
 
 
 def _layer_table(rows: List[Dict[str, Any]], title: str) -> Any:

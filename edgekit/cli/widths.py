@@ -1,4 +1,4 @@
-"""The options --weight-bits and --layer-bits of `quantize` and `export`."""
+"""Widths of weights on the command line: --weight-bits and --layer-bits, and what is said of them."""
 
 from typing import Dict, List, Mapping, Optional, Tuple
 
@@ -29,3 +29,12 @@ def as_text(counts: Mapping[int, int]) -> str:
         "{} with {}-bit{}".format(counts[bits], bits, "" if place else " weights") for place, bits in enumerate(ranked)
     ]
     return ", ".join(words)
+
+
+def narrow_note(counts: Mapping[int, int]) -> str:
+    """What weights of 2 to 7 bits give, and what not; "" where no layer has them."""
+    narrow = sum(layers for bits, layers in counts.items() if 2 <= bits <= 7)
+    if not narrow:
+        return ""
+    layers = "1 layer" if narrow == 1 else "{} layers".format(narrow)
+    return layers + " of 2 to 7 bits: fewer bytes to store and to send, not faster; every engine runs them as int8"

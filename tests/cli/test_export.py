@@ -134,9 +134,27 @@ def test_narrow_weights_end_to_end(edgekit, tiny_model, pictures, tmp_path):
     done = edgekit("quantize", tiny_model, "--calib", pictures[0], "-o", plan, *narrow, "--json")
     assert done.status == 0, done.err
     assert done.json["layers_by_bits"] == {"8": 1, "6": 1}
-    done = edgekit("export", tiny_model, "--int8", "--calib", pictures[0], "-o", path, "--lowering", "packed", *narrow)
+    done = edgekit(
+        "export",
+        tiny_model,
+        "--int8",
+        "--calib",
+        pictures[0],
+        "-o",
+        path,
+        "--lowering",
+        "packed",
+        "--lowering",
+        "trt10",
+        *narrow,
+    )
     assert done.status == 0, done.err
     assert "2 of 2 quantised, 1 with 8-bit weights, 1 with 6-bit" in " ".join(done.out.split())
+    assert "1 layer of 2 to 7 bits: fewer bytes to store" in " ".join(done.out.split())
+    assert "not faster" in " ".join(edgekit("inspect", path).out.split())
+    for_orin = edgekit("build", path, "--device", "orin-nx", "-o", tmp_path / "orin")
+    assert for_orin.status == 0, for_orin.err
+    assert "every engine runs them as int8" in " ".join(for_orin.out.split())
     assert edgekit("check", path).status == 0
     assert {row["bits"] for row in edgekit("inspect", path, "--json").json["layers"] if row["coded"]} == {6, 8}
     single = tmp_path / "tiny.packed.onnx"

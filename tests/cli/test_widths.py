@@ -24,3 +24,9 @@ def test_counts_in_words():
     assert widths.as_text({8: 10, 4: 50}) == "50 with 4-bit weights, 10 with 8-bit"
     assert widths.as_text({8: 1}) == "1 with 8-bit weights"
     assert widths.as_text({}) == ""
+
+
+def test_narrow_weights_are_said_to_be_bytes_and_not_speed():
+    assert widths.narrow_note({8: 10, 4: 50, 2: 1}).startswith("51 layers of 2 to 7 bits: fewer bytes")
+    assert "not faster" in widths.narrow_note({7: 1})
+    assert widths.narrow_note({8: 60}) == "" == widths.narrow_note({1: 4})
