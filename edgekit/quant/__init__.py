@@ -1,5 +1,6 @@
 """Quantisation in training: bit search, quantisers, the layers that use them, and the plan that comes out."""
 
+from edgekit.quant.binary import BinaryConfig, BinaryConv2d, binarize, deployed_twin
 from edgekit.quant.fold_norm import float_twin, freeze_norms, prepare
 from edgekit.quant.hq_search import HqDistances, bits_within, hq_bits, hq_distances
 from edgekit.quant.lsq import LsqQuantizer
@@ -9,14 +10,18 @@ from edgekit.quant.plan import apply_plan, plan_for_graph, plan_of
 from edgekit.quant.swap import share_inputs, swap
 
 __all__ = [
+    "BinaryConfig",
+    "BinaryConv2d",
     "HqDistances",
     "LayerBits",
     "LsqQuantizer",
     "QuantConv2d",
     "QuantLinear",
     "apply_plan",
+    "binarize",
     "bits_within",
     "calibrate",
+    "deployed_twin",
     "float_twin",
     "freeze_norms",
     "hq_bits",

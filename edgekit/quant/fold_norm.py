@@ -18,7 +18,7 @@ def prepare(model: nn.Module, example: Tensor, bits: Callable[[str, nn.Module], 
     Convolutions take over the batch norm behind them, and layers that read one tensor share its grid.
 
     Args:
-        model: plain `nn`; it is not changed.
+        model: plain `nn`, or with binary layers, which stay as they are; it is not changed.
         example: an input, run twice in eval mode.
         bits: of each `nn.Conv2d` and `nn.Linear` by its name; None leaves the layer, and its batch norm, in float.
 
@@ -31,7 +31,7 @@ def prepare(model: nn.Module, example: Tensor, bits: Callable[[str, nn.Module], 
     absorbed: list[str] = []
 
     def rule(name: str, module: nn.Module) -> nn.Module | None:
-        wanted = bits(name, module) if isinstance(module, nn.Conv2d | nn.Linear) else None
+        wanted = bits(name, module) if type(module) in (nn.Conv2d, nn.Linear) else None  # not a binary one
         if wanted is None:
             return None
         if isinstance(module, nn.Linear):

@@ -95,7 +95,7 @@ class QuantConv2d(nn.Conv2d):
         """As `from_float`, with quantisers made already (DoReFa, for one)."""
         if norm is not None and (norm.weight is None or norm.running_var is None):
             raise ValueError("a batch norm without gamma or running statistics cannot be folded")
-        layer = cls(**_conv_arguments(conv), device="meta")  # type: ignore[arg-type]
+        layer = cls(**conv_arguments(conv), device="meta")  # type: ignore[arg-type]
         layer.weight, layer.bias = conv.weight, conv.bias
         layer.weight_quantizer, layer.input_quantizer = weight_quantizer, input_quantizer
         layer.norm = norm
@@ -128,7 +128,7 @@ class QuantConv2d(nn.Conv2d):
 
     def to_float(self) -> nn.Conv2d:
         """A plain convolution with the folded weights, not rounded: what the exporter reads beside the plan."""
-        conv = nn.Conv2d(**{**_conv_arguments(self), "bias": self.folded_bias() is not None})  # type: ignore[arg-type]
+        conv = nn.Conv2d(**{**conv_arguments(self), "bias": self.folded_bias() is not None})  # type: ignore[arg-type]
         _copy(conv, self.folded_weight(), self.folded_bias())
         return conv.to(self.weight.device).train(self.training)
 
@@ -191,7 +191,8 @@ def _input_quantizer(bits: LayerBits, device: torch.device) -> LsqQuantizer | No
     return None if bits.input is None else LsqQuantizer(bits.input, bits.signed).to(device)
 
 
-def _conv_arguments(conv: nn.Conv2d) -> dict[str, object]:
+def conv_arguments(conv: nn.Conv2d) -> dict[str, object]:
+    """What `nn.Conv2d` is made with to have the geometry of `conv`."""
     return {
         "in_channels": conv.in_channels,
         "out_channels": conv.out_channels,

@@ -1,12 +1,14 @@
 """Between a quantised model and its `QuantPlan`, the value that a checkpoint stores and an exporter reads.
 
 In a plan of a model, `weights` and `activations` are keyed by the names of layers; the activation of a layer is the
-tensor that it reads. A plan of a *graph*, which is what a lowering takes, names nodes and tensors of an ONNX file.
+tensor that it reads. A plan of a *graph*, which is what a lowering takes, names nodes and tensors of an ONNX file. A
+binary convolution has weights of one bit; the signs that it reads are no grid, and nothing is said of them.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +20,7 @@ from edgekit.graph.constants import constant_value
 from edgekit.graph.placement import place_trt
 from edgekit.graph.plan import weight_axis, weighted_layers
 from edgekit.precision import QuantPlan, QuantSpec
+from edgekit.quant.binary import BinaryConfig, BinaryConv2d, binarize, binary_layers
 from edgekit.quant.fold_norm import prepare
 from edgekit.quant.lsq import LsqQuantizer
 from edgekit.quant.modules import LayerBits, QuantLayer, input_quantizer_of
@@ -33,31 +36,41 @@ def plan_of(model: nn.Module) -> QuantPlan:
         ModelError: a quantiser has no step yet, or is not on a grid that can be deployed (DoReFa).
     """
     layers = quant_layers(model)
-    weights = {name: _spec(name, layer.weight_quantizer) for name, layer in layers.items()}
+    binary = {name: layer.spec() for name, layer in binary_layers(model).items()}
+    weights = {name: _spec(name, layer.weight_quantizer) for name, layer in layers.items()} | binary
     inputs = {name: input_quantizer_of(layer) for name, layer in layers.items()}
     activations = {name: _spec(name, quantizer) for name, quantizer in inputs.items() if quantizer is not None}
-    others = [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear) and name not in layers]
+    others = [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear) and name not in weights]
     return QuantPlan(weights=weights, activations=activations, excluded=dict.fromkeys(others, FLOAT))
 
 
-def apply_plan(model: nn.Module, plan: QuantPlan, example: Tensor) -> nn.Module:
+def apply_plan(model: nn.Module, plan: QuantPlan, example: Tensor, binary: BinaryConfig | None = None) -> nn.Module:
     """A copy of a float model, quantised as `plan` says, with its steps; then load weights into it.
 
     Args:
         model: plain `nn`, as it was when it was prepared; it is not changed.
         plan: of a model, from `plan_of`.
         example: an input, see `prepare`.
+        binary: how layers of one bit were trained; a plan does not know what stands outside an image.
 
     Raises:
-        ModelError: the plan is of another model.
+        ModelError: the plan is of another model, or has layers of one bit and `binary` is None.
     """
     names = {name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     unknown = sorted((set(plan.weights) | set(plan.activations)) - names)
     if unknown:
         raise ModelError(f"the plan quantises layer {unknown[0]!r}, which this model does not have; give its own plan")
 
+    signs = {name for name, spec in plan.weights.items() if spec.bits == 1}
+    if signs and binary is None:
+        raise ModelError(
+            f"the plan has binary layers ({min(signs)}); give the BinaryConfig that they were trained with"
+        )
+    if signs and binary is not None:
+        model = binarize(model, example, binary, lambda name, _: name in signs)
+
     def bits(name: str, module: nn.Module) -> LayerBits | None:
-        if name not in plan.weights:
+        if name not in plan.weights or name in signs:
             return None
         read = plan.activations.get(name)
         signed = read is None or read.signed
@@ -72,7 +85,7 @@ def apply_plan(model: nn.Module, plan: QuantPlan, example: Tensor) -> nn.Module:
 
 
 def plan_for_graph(graph: ir.Model, model: nn.Module) -> QuantPlan:
-    """The plan of a canonical graph that was exported from `float_twin(model)`.
+    """The plan of a canonical graph that was exported from `float_twin(model)`, or `deployed_twin` of a binary one.
 
     With it the TensorRT lowerings give the codes that the model was trained with. (Lowerings for onnxruntime may start
     the grid of a tensor at its floor, which is finer.)
@@ -86,7 +99,8 @@ def plan_for_graph(graph: ir.Model, model: nn.Module) -> QuantPlan:
         ModelError: a layer is not in the graph or has other weights there, or the lowering would use another grid than
             training did.
     """
-    layers, trained = quant_layers(model), plan_of(model)
+    layers: dict[str, QuantLayer | BinaryConv2d] = {**quant_layers(model), **binary_layers(model)}
+    trained = plan_of(model)
     modules = {name for name, _ in model.named_modules()}
     weights: dict[str, QuantSpec] = {}
     activations: dict[str, QuantSpec] = {}
@@ -103,7 +117,7 @@ def plan_for_graph(graph: ir.Model, model: nn.Module) -> QuantPlan:
             _add(activations, str(node.inputs[0].name), trained.activations[name])  # type: ignore[union-attr]
     missing = [name for name in layers if name not in found]
     if missing:
-        raise ModelError(f"layer {missing[0]!r} of the model is not in the graph; export float_twin(model)")
+        raise ModelError(f"layer {missing[0]!r} of the model is not in the graph; export float_twin or deployed_twin")
     plan = QuantPlan(weights=weights, activations=activations, excluded=excluded)
     _check_same_grids(graph, plan)
     return plan
@@ -131,7 +145,7 @@ def _set(name: str, quantizer: nn.Module | None, spec: QuantSpec) -> None:
     quantizer.set_step(spec.scale if quantizer.channels else spec.scale[0])
 
 
-def _layer_of(node: str, modules: set[str], layers: dict[str, QuantLayer]) -> str | None:
+def _layer_of(node: str, modules: set[str], layers: Collection[str]) -> str | None:
     """The quantised layer that became `node`, a name such as /backbone/dark2/dark2.0/conv/Conv."""
     path = ""
     for part in node.strip("/").split("/")[:-1]:
@@ -147,9 +161,10 @@ def _layer_of(node: str, modules: set[str], layers: dict[str, QuantLayer]) -> st
     return path if path in layers else None
 
 
-def _for_node(node: ir.Node, spec: QuantSpec, layer: QuantLayer) -> QuantSpec:
+def _for_node(node: ir.Node, spec: QuantSpec, layer: QuantLayer | BinaryConv2d) -> QuantSpec:
     axis, found = weight_axis(node), constant_value(node.inputs[1])
-    trained = layer.to_float().weight.detach().cpu().numpy()
+    twin = layer.to_deployed() if isinstance(layer, BinaryConv2d) else layer.to_float()
+    trained = twin.weight.detach().cpu().numpy()
     if axis is None or found is None or found.shape[axis] != len(trained):
         shape = None if found is None else found.shape
         raise ModelError(f"{node.name} has weights {shape}, expected {len(trained)} output channels")
@@ -171,7 +186,8 @@ def _add(activations: dict[str, QuantSpec], tensor: str, spec: QuantSpec) -> Non
 def _check_same_grids(graph: ir.Model, plan: QuantPlan) -> None:
     """Refuse what TensorRT's placement would compute otherwise than training did."""
     placed = place_trt(graph.graph, plan)
-    for name, reason in placed.kept_float.items():
+    kept = {name: why for name, why in placed.kept_float.items() if plan.weights[name].bits > 1}  # signs are no grid
+    for name, reason in kept.items():
         raise ModelError(f"{name} runs in float where it is deployed ({reason}); train it with LayerBits(input=None)")
     for tensor, spec in placed.grids.specs.items():
         if spec != plan.activations[tensor]:
