@@ -1,5 +1,6 @@
 # The binary convolution (include/edgekit_binary.h), included by CMakeLists.txt.
-list(APPEND EDGEKIT_SOURCES src/binary_conv.cpp src/binary_reference.cpp src/binary_operator.cpp)
+list(APPEND EDGEKIT_SOURCES src/binary_conv.cpp src/binary_reference.cpp src/binary_operator.cpp
+  src/onnxruntime_operator.cpp)
 list(APPEND EDGEKIT_SOURCES_AVX2 src/binary_avx2.cpp)
 list(APPEND EDGEKIT_SOURCES_AVX512 src/binary_avx512.cpp)
 list(APPEND EDGEKIT_SOURCES_NEON src/binary_neon.cpp)

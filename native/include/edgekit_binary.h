@@ -73,6 +73,15 @@ EDGEKIT_API int edgekit_binary_conv_run(const edgekit_binary_conv *conv, const u
                                         int32_t height, int32_t width, int64_t row_begin, int64_t row_end,
                                         int32_t output, void *out);
 
+/* The same, with what stands behind such a layer in a residual network:
+ *     out = min(max(m * dot + b + residual, low), high)      every operation rounded to float; low <= high
+ *     out_bits = out < 0      the bits that the next binary layer of one group reads
+ * residual, out: (images, rows, columns, out_channels); out_bits: (images, rows, columns, words out). residual and
+ * out_bits may be null: for nothing to add, and for no bits. */
+EDGEKIT_API int edgekit_binary_conv_add(const edgekit_binary_conv *conv, const uint32_t *bits, int32_t images,
+                                        int32_t height, int32_t width, int64_t row_begin, int64_t row_end,
+                                        const float *residual, float low, float high, float *out, uint32_t *out_bits);
+
 #ifdef __cplusplus
 }
 #endif

@@ -112,6 +112,29 @@ void to_int8(const int32_t *counts, const int32_t *base, const float *multiplier
     }
 }
 
+uint64_t to_sum(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
+                const float *residual, float low, float high, int channels, float *out) {
+    const __m256 lower = _mm256_set1_ps(low), upper = _mm256_set1_ps(high), zero = _mm256_setzero_ps();
+    uint64_t bits = 0;
+    for (int i = 0; i < channels; i += 8) {
+        const int lanes = channels - i < 8 ? channels - i : 8;
+        float tail[8] = {};
+        __m256 y = affine(counts + i, base + i, multiplier + i, offset + i);
+        if (residual && lanes < 8) {
+            for (int lane = 0; lane < lanes; lane++) tail[lane] = residual[i + lane];
+        }
+        if (residual) y = _mm256_add_ps(y, _mm256_loadu_ps(lanes < 8 ? tail : residual + i));
+        y = _mm256_min_ps(_mm256_max_ps(y, lower), upper);
+        const uint32_t below = _mm256_movemask_ps(_mm256_cmp_ps(y, zero, _CMP_LT_OQ));
+        bits |= static_cast<uint64_t>(below & ((1u << lanes) - 1)) << i;
+        _mm256_storeu_ps(lanes < 8 ? tail : out + i, y);
+        if (lanes < 8) {
+            for (int lane = 0; lane < lanes; lane++) out[i + lane] = tail[lane];
+        }
+    }
+    return bits;
+}
+
 uint64_t to_bits(const int32_t *counts, const int32_t *threshold, int width) {
     uint64_t bits = 0;
     for (int i = 0; i < width; i += 8) {
@@ -156,6 +179,6 @@ void pack_int8(const int8_t *x, int64_t rows, int64_t channels, uint32_t *bits) 
 
 }  // namespace
 
-const BinaryKernels kBinaryAvx2 = {4, count, to_float, to_int8, to_bits, pack_float, pack_int8};
+const BinaryKernels kBinaryAvx2 = {4, count, to_float, to_int8, to_sum, to_bits, pack_float, pack_int8};
 
 }  // namespace edgekit

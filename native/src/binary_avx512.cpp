@@ -86,6 +86,21 @@ void to_int8(const int32_t *counts, const int32_t *base, const float *multiplier
     }
 }
 
+uint64_t to_sum(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
+                const float *residual, float low, float high, int channels, float *out) {
+    const __m512 lower = _mm512_set1_ps(low), upper = _mm512_set1_ps(high), zero = _mm512_setzero_ps();
+    uint64_t bits = 0;
+    for (int i = 0; i < channels; i += 16) {
+        const __mmask16 mask = first(channels - i);
+        __m512 y = affine(counts + i, base + i, multiplier + i, offset + i);
+        if (residual) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, residual + i));
+        y = _mm512_min_ps(_mm512_max_ps(y, lower), upper);
+        _mm512_mask_storeu_ps(out + i, mask, y);
+        bits |= static_cast<uint64_t>(_mm512_mask_cmp_ps_mask(mask, y, zero, _CMP_LT_OQ)) << i;
+    }
+    return bits;
+}
+
 uint64_t to_bits(const int32_t *counts, const int32_t *threshold, int width) {
     uint64_t bits = 0;
     for (int i = 0; i < width; i += 16) {
@@ -127,6 +142,6 @@ void pack_int8(const int8_t *x, int64_t rows, int64_t channels, uint32_t *bits) 
 
 }  // namespace
 
-const BinaryKernels kBinaryAvx512 = {6, count, to_float, to_int8, to_bits, pack_float, pack_int8};
+const BinaryKernels kBinaryAvx512 = {6, count, to_float, to_int8, to_sum, to_bits, pack_float, pack_int8};
 
 }  // namespace edgekit

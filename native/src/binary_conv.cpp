@@ -25,6 +25,10 @@ const BinaryKernels *binary_kernels(Kernels kernels) {
     }
 }
 
+void binary_signs(const float *x, int64_t rows, int64_t depth, uint32_t *bits) {
+    binary_kernels(active_kernels())->pack_float(x, rows, depth, bits);
+}
+
 }  // namespace edgekit
 
 using edgekit::BinaryKernels;
@@ -307,29 +311,45 @@ inline void put_bits(uint32_t *row, int channel, uint64_t bits, int lanes) {
     if (shift + lanes > 64) row[2] |= static_cast<uint32_t>(bits >> (64 - shift));
 }
 
+// Where the results go, and what is done to them on the way.
+struct Target {
+    int output;  // EDGEKIT_BINARY_TO_*, or kToSum
+    void *out;
+    const float *residual;  // of kToSum, like the two limits; null for none
+    float low, high;
+    uint32_t *signs;  // bits that are written, of which each pixel's are cleared first; null for none
+};
+
+constexpr int kToSum = -1;
+
 void write_pixel(const edgekit_binary_conv &conv, size_t block_index, const int32_t *counts, int border_class,
-                 int output, void *out, int64_t pixel) {
+                 const Target &target, int64_t pixel) {
     const Block &block = conv.blocks[block_index];
     const int64_t table = border_class * conv.slots + block.slot;
     const float *multiplier = conv.multiplier.data() + block.slot;
     const float *offset = conv.offset.data() + block.slot;
     const int64_t place = pixel * conv.g.out_channels + block.channel;
-    if (output == EDGEKIT_BINARY_TO_FLOAT) {
+    if (target.output == kToSum) {
+        const float *residual = target.residual ? target.residual + place : nullptr;
+        const uint64_t bits = conv.kernels->to_sum(counts, &conv.base[table], multiplier, offset, residual, target.low,
+                                                   target.high, block.channels, static_cast<float *>(target.out) + place);
+        if (target.signs) put_bits(target.signs + pixel * conv.words_out, block.channel, bits, block.channels);
+    } else if (target.output == EDGEKIT_BINARY_TO_FLOAT) {
         conv.kernels->to_float(counts, &conv.base[table], multiplier, offset, block.channels,
-                               static_cast<float *>(out) + place);
-    } else if (output == EDGEKIT_BINARY_TO_INT8) {
+                               static_cast<float *>(target.out) + place);
+    } else if (target.output == EDGEKIT_BINARY_TO_INT8) {
         conv.kernels->to_int8(counts, &conv.base[table], multiplier, offset, block.channels,
-                              static_cast<int8_t *>(out) + place);
+                              static_cast<int8_t *>(target.out) + place);
     } else {
         const uint64_t bits =
             conv.kernels->to_bits(counts, &conv.threshold[table], block.width) ^ conv.flip[block_index];
-        put_bits(static_cast<uint32_t *>(out) + pixel * conv.words_out, block.channel, bits, block.channels);
+        put_bits(static_cast<uint32_t *>(target.out) + pixel * conv.words_out, block.channel, bits, block.channels);
     }
 }
 
 // Output pixels from `pixel` on, of which the first lies at `place`; that is moved past the last.
 void run_tile(const edgekit_binary_conv &conv, const Images &images, Place *place, int64_t pixel, int pixels,
-              int output, void *out, uint32_t *room) {
+              const Target &target, uint32_t *room) {
     Place places[kBinaryMaxPixels];
     int classes[kBinaryMaxPixels];
     alignas(64) int32_t counts[kBinaryMaxPixels * kBinaryLanes];
@@ -354,7 +374,7 @@ void run_tile(const edgekit_binary_conv &conv, const Images &images, Place *plac
         }
         conv.kernels->count(patches, pixels, &conv.weights[block.slot * conv.steps], block.width, counts);
         for (int p = 0; p < pixels; p++) {
-            write_pixel(conv, index, counts + p * kBinaryLanes, classes[p], output, out, pixel + p);
+            write_pixel(conv, index, counts + p * kBinaryLanes, classes[p], target, pixel + p);
         }
     }
 }
@@ -362,6 +382,40 @@ void run_tile(const edgekit_binary_conv &conv, const Images &images, Place *plac
 int out_side(int side, int before, int after, int kernel, int stride) {
     const int padded = side + before + after;
     return padded < kernel ? 0 : (padded - kernel) / stride + 1;
+}
+
+int run_rows(const edgekit_binary_conv &conv, const uint32_t *bits, int32_t images, int32_t height, int32_t width,
+             int64_t row_begin, int64_t row_end, const Target &target) {
+    if (images < 0 || height < 1 || width < 1 || height > kMaxSide || width > kMaxSide) return EDGEKIT_BAD_SIZE;
+    const edgekit_binary_geometry &g = conv.g;
+    Images all;
+    all.bits = bits;
+    all.height = height;
+    all.width = width;
+    all.rows = out_side(height, g.pad_top, g.pad_bottom, g.kernel_h, g.stride_h);
+    all.columns = out_side(width, g.pad_left, g.pad_right, g.kernel_w, g.stride_w);
+    const int64_t rows = static_cast<int64_t>(images) * all.rows;
+    if (all.rows < 1 || all.columns < 1 || row_begin < 0 || row_begin > row_end || row_end > rows) {
+        return EDGEKIT_BAD_SIZE;
+    }
+    std::vector<uint32_t> room;
+    try {
+        room.resize(conv.steps * conv.kernels->pixels);
+    } catch (const std::bad_alloc &) {
+        return EDGEKIT_NO_MEMORY;
+    }
+    const int64_t begin = row_begin * all.columns;
+    const int64_t end = row_end * all.columns;
+    if (target.signs) {
+        const int64_t words = conv.words_out;
+        memset(target.signs + begin * words, 0, (end - begin) * words * sizeof(uint32_t));
+    }
+    Place place = {row_begin / all.rows, static_cast<int>(row_begin % all.rows), 0};
+    for (int64_t pixel = begin; pixel < end; pixel += conv.kernels->pixels) {
+        const int pixels = static_cast<int>(std::min<int64_t>(conv.kernels->pixels, end - pixel));
+        run_tile(conv, all, &place, pixel, pixels, target, room.data());
+    }
+    return EDGEKIT_OK;
 }
 
 bool kernels_of(const char *name, Kernels *kind) {
@@ -429,34 +483,15 @@ int edgekit_binary_conv_run(const edgekit_binary_conv *conv, const uint32_t *bit
                             int32_t width, int64_t row_begin, int64_t row_end, int32_t output, void *out) {
     if (!conv || !bits || !out) return EDGEKIT_BAD_POINTER;
     if (output < EDGEKIT_BINARY_TO_FLOAT || output > EDGEKIT_BINARY_TO_BITS) return EDGEKIT_BAD_VALUE;
-    if (images < 0 || height < 1 || width < 1 || height > kMaxSide || width > kMaxSide) return EDGEKIT_BAD_SIZE;
-    const edgekit_binary_geometry &g = conv->g;
-    Images all;
-    all.bits = bits;
-    all.height = height;
-    all.width = width;
-    all.rows = out_side(height, g.pad_top, g.pad_bottom, g.kernel_h, g.stride_h);
-    all.columns = out_side(width, g.pad_left, g.pad_right, g.kernel_w, g.stride_w);
-    const int64_t rows = static_cast<int64_t>(images) * all.rows;
-    if (all.rows < 1 || all.columns < 1 || row_begin < 0 || row_begin > row_end || row_end > rows) {
-        return EDGEKIT_BAD_SIZE;
-    }
-    std::vector<uint32_t> room;
-    try {
-        room.resize(conv->steps * conv->kernels->pixels);
-    } catch (const std::bad_alloc &) {
-        return EDGEKIT_NO_MEMORY;
-    }
-    const int64_t begin = row_begin * all.columns;
-    const int64_t end = row_end * all.columns;
-    if (output == EDGEKIT_BINARY_TO_BITS) {
-        const int64_t words = conv->words_out;
-        memset(static_cast<uint32_t *>(out) + begin * words, 0, (end - begin) * words * sizeof(uint32_t));
-    }
-    Place place = {row_begin / all.rows, static_cast<int>(row_begin % all.rows), 0};
-    for (int64_t pixel = begin; pixel < end; pixel += conv->kernels->pixels) {
-        const int pixels = static_cast<int>(std::min<int64_t>(conv->kernels->pixels, end - pixel));
-        run_tile(*conv, all, &place, pixel, pixels, output, out, room.data());
-    }
-    return EDGEKIT_OK;
+    uint32_t *signs = output == EDGEKIT_BINARY_TO_BITS ? static_cast<uint32_t *>(out) : nullptr;
+    return run_rows(*conv, bits, images, height, width, row_begin, row_end, {output, out, nullptr, 0, 0, signs});
+}
+
+int edgekit_binary_conv_add(const edgekit_binary_conv *conv, const uint32_t *bits, int32_t images, int32_t height,
+                            int32_t width, int64_t row_begin, int64_t row_end, const float *residual, float low,
+                            float high, float *out, uint32_t *out_bits) {
+    if (!conv || !bits || !out) return EDGEKIT_BAD_POINTER;
+    if (!(low <= high)) return EDGEKIT_BAD_VALUE;
+    return run_rows(*conv, bits, images, height, width, row_begin, row_end,
+                    {kToSum, out, residual, low, high, out_bits});
 }

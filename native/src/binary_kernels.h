@@ -31,6 +31,10 @@ struct BinaryKernels {
                      int channels, float *out);
     void (*to_int8)(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
                     int channels, int8_t *out);
+    // out = min(max(y + residual, low), high), every operation rounded; bit `lane` of what is returned is out < 0.
+    // residual: `channels` values, or null for none.
+    uint64_t (*to_sum)(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
+                       const float *residual, float low, float high, int channels, float *out);
     // Bit `lane` is counts[lane] > threshold[lane], for `width` lanes.
     uint64_t (*to_bits)(const int32_t *counts, const int32_t *threshold, int width);
 
@@ -49,5 +53,8 @@ extern const BinaryKernels kBinaryNeon;
 
 // The table of these kernels; null where this processor does not run them.
 const BinaryKernels *binary_kernels(Kernels kernels);
+
+// The bits of `rows` times `depth` values, ceil(depth / 32) words each, by the kernels in use.
+void binary_signs(const float *x, int64_t rows, int64_t depth, uint32_t *bits);
 
 }  // namespace edgekit

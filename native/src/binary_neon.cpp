@@ -91,6 +91,32 @@ void to_int8(const int32_t *counts, const int32_t *base, const float *multiplier
     }
 }
 
+uint64_t to_sum(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
+                const float *residual, float low, float high, int channels, float *out) {
+    const uint32_t places[4] = {1, 2, 4, 8};
+    const uint32x4_t place = vld1q_u32(places);
+    const float32x4_t lower = vdupq_n_f32(low), upper = vdupq_n_f32(high);
+    uint64_t bits = 0;
+    for (int i = 0; i < channels; i += 4) {
+        const int lanes = channels - i < 4 ? channels - i : 4;
+        float tail[4] = {};
+        float32x4_t y = affine(counts + i, base + i, multiplier + i, offset + i);
+        if (residual && lanes < 4) {
+            for (int lane = 0; lane < lanes; lane++) tail[lane] = residual[i + lane];
+        }
+        if (residual) y = vaddq_f32(y, vld1q_f32(lanes < 4 ? tail : residual + i));
+        y = vbslq_f32(vcgtq_f32(y, lower), y, lower);  // a comparison, as in the reference: vmaxq would keep a NaN
+        y = vbslq_f32(vcltq_f32(y, upper), y, upper);
+        const uint32_t below = vaddvq_u32(vandq_u32(vcltzq_f32(y), place));
+        bits |= static_cast<uint64_t>(below & ((1u << lanes) - 1)) << i;
+        vst1q_f32(lanes < 4 ? tail : out + i, y);
+        if (lanes < 4) {
+            for (int lane = 0; lane < lanes; lane++) out[i + lane] = tail[lane];
+        }
+    }
+    return bits;
+}
+
 uint64_t to_bits(const int32_t *counts, const int32_t *threshold, int width) {
     const uint32_t places[4] = {1, 2, 4, 8};
     const uint32x4_t place = vld1q_u32(places);
@@ -138,6 +164,6 @@ void pack_int8(const int8_t *x, int64_t rows, int64_t channels, uint32_t *bits) 
 
 }  // namespace
 
-const BinaryKernels kBinaryNeon = {4, count, to_float, to_int8, to_bits, pack_float, pack_int8};
+const BinaryKernels kBinaryNeon = {4, count, to_float, to_int8, to_sum, to_bits, pack_float, pack_int8};
 
 }  // namespace edgekit

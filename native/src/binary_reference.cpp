@@ -39,6 +39,19 @@ void to_int8(const int32_t *counts, const int32_t *base, const float *multiplier
     }
 }
 
+uint64_t to_sum(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
+                const float *residual, float low, float high, int channels, float *out) {
+    uint64_t bits = 0;
+    for (int i = 0; i < channels; i++) {
+        float y = affine(counts[i], base[i], multiplier[i], offset[i]);
+        if (residual) y = y + residual[i];
+        y = y > low ? y : low;
+        out[i] = y < high ? y : high;
+        bits |= static_cast<uint64_t>(out[i] < 0) << i;
+    }
+    return bits;
+}
+
 uint64_t to_bits(const int32_t *counts, const int32_t *threshold, int width) {
     uint64_t bits = 0;
     for (int i = 0; i < width; i++) bits |= static_cast<uint64_t>(counts[i] > threshold[i]) << i;
@@ -59,7 +72,7 @@ void pack(const T *x, int64_t rows, int64_t channels, uint32_t *bits) {
 }  // namespace
 
 const BinaryKernels kBinaryReference = {
-    4, count, to_float, to_int8, to_bits, pack<float>, pack<int8_t>,
+    4, count, to_float, to_int8, to_sum, to_bits, pack<float>, pack<int8_t>,
 };
 
 }  // namespace edgekit

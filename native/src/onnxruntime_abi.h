@@ -33,6 +33,7 @@ struct OrtApiBase {
 constexpr uint32_t kOrtApiVersion = 16;
 enum OrtElement { kOrtFloat = 1, kOrtUint32 = 12 };
 enum OrtCode { kOrtFail = 1, kOrtInvalidArgument = 2 };
+constexpr int kOrtAttributeInt = 1;
 constexpr int kOrtAttributeInts = 2;
 
 // OrtCustomOp: a version, then functions in this order. Null where a newer one of the same stands further down.

@@ -73,7 +73,10 @@ void check_case(const Case &c, const char *kernels, uint64_t seed) {
     const int64_t out_pixels = all_rows * columns;
     std::vector<float> y(out_pixels * c.out_channels);
     std::vector<int8_t> q(y.size());
-    std::vector<uint32_t> out_bits(out_pixels * words_out, 0xdeadbeef);
+    std::vector<uint32_t> out_bits(out_pixels * words_out, 0xdeadbeef), sum_bits(out_bits);
+    std::vector<float> residual(y.size()), sum(y.size()), clamped(y.size());
+    for (float &value : residual) value = static_cast<float>(numbers.whole(-40, 40)) * 0.25f;
+    residual[0] = NAN;  // as in a comparison: gives the lower limit
     const int64_t middle = all_rows / 2;  // in two parts, as two threads would
     for (int part = 0; part < 2; part++) {
         const int64_t begin = part == 0 ? 0 : middle;
@@ -84,6 +87,10 @@ void check_case(const Case &c, const char *kernels, uint64_t seed) {
         CHECK(run(EDGEKIT_BINARY_TO_FLOAT, y.data()) == 0);
         CHECK(run(EDGEKIT_BINARY_TO_INT8, q.data()) == 0);
         CHECK(run(EDGEKIT_BINARY_TO_BITS, out_bits.data()) == 0);
+        CHECK(edgekit_binary_conv_add(conv, bits.data(), images, c.height, c.width, begin, end, residual.data(), -3.0f,
+                                      2.5f, sum.data(), sum_bits.data()) == 0);
+        CHECK(edgekit_binary_conv_add(conv, bits.data(), images, c.height, c.width, begin, end, nullptr, -3.0f, 2.5f,
+                                      clamped.data(), nullptr) == 0);
     }
     for (int64_t pixel = 0; pixel < out_pixels; pixel++) {
         for (int channel = 0; channel < c.out_channels; channel++) {
@@ -97,8 +104,20 @@ void check_case(const Case &c, const char *kernels, uint64_t seed) {
             const bool is_negative = static_cast<double>(multiplier[channel]) * dot + offset[channel] < 0;
             const uint32_t word = out_bits[pixel * words_out + channel / 32];
             CHECK((word >> (channel % 32) & 1) == static_cast<uint32_t>(is_negative));
+            const size_t place = pixel * c.out_channels + channel;
+            const auto limited = [](float value) {
+                value = value > -3.0f ? value : -3.0f;
+                return value < 2.5f ? value : 2.5f;
+            };
+            CHECK(sum[place] == limited(expected + residual[place]));
+            CHECK(clamped[place] == limited(expected));
+            const uint32_t sum_word = sum_bits[pixel * words_out + channel / 32];
+            CHECK((sum_word >> (channel % 32) & 1) == static_cast<uint32_t>(sum[place] < 0));
         }
-        if (c.out_channels % 32 != 0) CHECK(out_bits[(pixel + 1) * words_out - 1] >> (c.out_channels % 32) == 0);
+        if (c.out_channels % 32 != 0) {
+            CHECK(out_bits[(pixel + 1) * words_out - 1] >> (c.out_channels % 32) == 0);
+            CHECK(sum_bits[(pixel + 1) * words_out - 1] >> (c.out_channels % 32) == 0);
+        }
     }
     edgekit_binary_conv_destroy(conv);
 }
@@ -135,6 +154,13 @@ void check_refusals() {
     CHECK(edgekit_binary_conv_run(conv, bits, 1, 0, 5, 0, 0, EDGEKIT_BINARY_TO_FLOAT, out) == EDGEKIT_BAD_SIZE);
     CHECK(edgekit_binary_conv_run(conv, bits, 1, 5, 5, 0, 5, 3, out) == EDGEKIT_BAD_VALUE);
     CHECK(edgekit_binary_conv_run(conv, nullptr, 1, 5, 5, 0, 5, 0, out) == EDGEKIT_BAD_POINTER);
+    const auto add = [&](int64_t end, float low, float high, float *to) {
+        return edgekit_binary_conv_add(conv, bits, 1, 5, 5, 0, end, nullptr, low, high, to, nullptr);
+    };
+    CHECK(add(6, -1, 1, out) == EDGEKIT_BAD_SIZE);
+    CHECK(add(5, 1, -1, out) == EDGEKIT_BAD_VALUE);
+    CHECK(add(5, NAN, 1, out) == EDGEKIT_BAD_VALUE);
+    CHECK(add(5, -1, 1, nullptr) == EDGEKIT_BAD_POINTER);
     CHECK(edgekit_binary_pack_float(conv, out, -1, bits) == EDGEKIT_BAD_SIZE);
     edgekit_binary_conv_destroy(conv);
     edgekit_binary_conv_destroy(nullptr);
