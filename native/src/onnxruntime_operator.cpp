@@ -178,7 +178,9 @@ extern "C" EDGEKIT_API edgekit::OrtStatus *RegisterCustomOps(edgekit::OrtSession
     if (domain == nullptr) {
         OrtDomain *made = nullptr;
         if (OrtStatus *status = ort_call<26, OrtStatus *>(g_api, "edgekit", &made)) return status;
-        for (const OrtOperator *each : binary_operators()) {
+        std::vector<const OrtOperator *> operators = binary_operators();
+        operators.push_back(table_operator());
+        for (const OrtOperator *each : operators) {
             if (OrtStatus *status = ort_call<27, OrtStatus *>(g_api, made, each)) return status;
         }
         domain = made;

@@ -59,5 +59,6 @@ OrtStatus *guarded(F body) {
 
 // The operators, each made once, as the version in use needs them.
 std::vector<const OrtOperator *> binary_operators();
+const OrtOperator *table_operator();
 
 }  // namespace edgekit

@@ -1,13 +1,19 @@
 // Arguments at random, many of them nonsense: nothing may be read or written outside of the arrays.
+//
+//     test_fuzz                      a few thousand calls, the same ones every time
+//     test_fuzz SEED CPU_SECONDS     calls of that seed until so much processor time is spent
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 #include <limits>
 
 #include "check.h"
 #include "edgekit.h"
+#include "edgekit_binary.h"
+#include "edgekit_table.h"
 
 namespace {
 
@@ -96,14 +102,136 @@ bool nms(Numbers &numbers) {
     return true;
 }
 
+int32_t small_or_odd(Numbers &numbers, int32_t low, int32_t high) {
+    return numbers.whole(0, 30) == 0 ? size_of(numbers) : numbers.whole(low, high);
+}
+
+edgekit_binary_geometry geometry(Numbers &numbers) {
+    edgekit_binary_geometry g;
+    g.groups = small_or_odd(numbers, 1, 3);
+    const bool whole = g.groups >= 1 && g.groups <= 3 && numbers.whole(0, 9) != 0;
+    g.in_channels = whole ? g.groups * numbers.whole(1, 50) : small_or_odd(numbers, 0, 130);
+    g.out_channels = whole ? g.groups * numbers.whole(1, 50) : small_or_odd(numbers, 0, 130);
+    g.kernel_h = small_or_odd(numbers, 1, 5);
+    g.kernel_w = small_or_odd(numbers, 1, 5);
+    g.stride_h = small_or_odd(numbers, 1, 3);
+    g.stride_w = small_or_odd(numbers, 1, 3);
+    g.pad_top = small_or_odd(numbers, 0, 2);
+    g.pad_left = small_or_odd(numbers, 0, 2);
+    g.pad_bottom = small_or_odd(numbers, 0, 2);
+    g.pad_right = small_or_odd(numbers, -1, 2);
+    g.padding = numbers.whole(0, 20) == 0 ? size_of(numbers) : numbers.whole(0, 1);
+    return g;
+}
+
+// Values that the geometry names, 0 where they are none or too many for this test, which then passes no array.
+size_t weights_of(const edgekit_binary_geometry &g) {
+    const auto within = [](int32_t size, int32_t most) { return size >= 1 && size <= most; };
+    if (!within(g.groups, 130) || !within(g.in_channels, 200) || !within(g.out_channels, 200)) return 0;
+    if (!within(g.kernel_h, 15) || !within(g.kernel_w, 15)) return 0;
+    return static_cast<size_t>(g.out_channels) * g.kernel_h * g.kernel_w * (g.in_channels / g.groups);
+}
+
+int64_t side_of(int32_t side, int32_t before, int32_t after, int32_t kernel, int32_t stride) {
+    const int64_t padded = int64_t{side} + before + after - kernel;
+    return padded < 0 ? 0 : padded / stride + 1;
+}
+
+// Packs and convolves one image of the size that fits the arrays, and rows that may not exist.
+bool convolve(Numbers &numbers, const edgekit_binary_geometry &g, const edgekit_binary_conv *conv) {
+    const int32_t images = numbers.whole(0, 2), height = numbers.whole(0, 9), width = numbers.whole(0, 20);
+    const int64_t pixels = int64_t{images} * height * width;
+    const int64_t rows = side_of(height, g.pad_top, g.pad_bottom, g.kernel_h, g.stride_h) * images;
+    const int64_t columns = side_of(width, g.pad_left, g.pad_right, g.kernel_w, g.stride_w);
+    const Guarded bits(static_cast<size_t>(4 * pixels * edgekit_binary_conv_words_in(conv)));
+    uint32_t *words = reinterpret_cast<uint32_t *>(bits.data());
+    if (numbers.whole(0, 1) == 0) {
+        const Guarded x(static_cast<size_t>(4 * pixels * g.in_channels));
+        float *values = reinterpret_cast<float *>(x.data());
+        for (int64_t i = 0; i < pixels * g.in_channels; ++i) values[i] = number_of(numbers);
+        CHECK(edgekit_binary_pack_float(conv, values, pixels, words) == EDGEKIT_OK);
+    } else {
+        const Guarded x(static_cast<size_t>(pixels * g.in_channels));
+        for (int64_t i = 0; i < pixels * g.in_channels; ++i) x.data()[i] = static_cast<uint8_t>(numbers.bits());
+        CHECK(edgekit_binary_pack_int8(conv, reinterpret_cast<int8_t *>(x.data()), pixels, words) == EDGEKIT_OK);
+    }
+    const int64_t begin = numbers.whole(0, 9) == 0 ? numbers.whole(-2, 12) : 0;
+    const int64_t end = numbers.whole(0, 9) == 0 ? numbers.whole(-2, 12) : rows;
+    const int32_t output = numbers.whole(0, 20) == 0 ? numbers.whole(-2, 4) : numbers.whole(0, 2);
+    const int64_t bytes_of[] = {4 * int64_t{g.out_channels}, g.out_channels, 4 * edgekit_binary_conv_words_out(conv)};
+    const int64_t bytes = output < 0 || output > 2 ? 0 : rows * columns * bytes_of[output];
+    const Guarded out(static_cast<size_t>(bytes));
+    return edgekit_binary_conv_run(conv, words, images, height, width, begin, end, output, out.data()) == EDGEKIT_OK;
+}
+
+bool binary(Numbers &numbers) {
+    const edgekit_binary_geometry g = geometry(numbers);
+    const size_t count = weights_of(g);
+    const Guarded weights(count);
+    for (size_t i = 0; i < count; ++i) weights.data()[i] = static_cast<uint8_t>(numbers.bits());
+    const size_t channels = count == 0 ? 0 : static_cast<size_t>(g.out_channels);
+    std::vector<float> multiplier(channels), offset(channels);
+    for (float &value : multiplier) value = numbers.unit() - 0.5f;
+    for (float &value : offset) value = numbers.unit() * 20 - 10;
+    if (channels > 0 && numbers.whole(0, 9) == 0) offset[numbers.whole(0, g.out_channels - 1)] = number_of(numbers);
+    const char *const names[] = {nullptr, "reference", "avx2", "avx512", "neon", "none"};
+    edgekit_binary_conv *conv = nullptr;
+    const int code = edgekit_binary_conv_create(
+        &g, count == 0 ? nullptr : reinterpret_cast<int8_t *>(weights.data()),
+        channels == 0 ? nullptr : multiplier.data(), channels == 0 ? nullptr : offset.data(),
+        names[numbers.whole(0, 5)], &conv);
+    CHECK((code == EDGEKIT_OK) == (conv != nullptr));
+    const bool ran = conv != nullptr && convolve(numbers, g, conv);
+    edgekit_binary_conv_destroy(conv);
+    return ran;
+}
+
+bool table(Numbers &numbers) {
+    const Guarded entries(256);
+    for (int i = 0; i < 256; ++i) entries.data()[i] = static_cast<uint8_t>(numbers.bits());
+    const int32_t count = numbers.whole(0, 9) == 0 ? numbers.whole(-3, 1) : numbers.whole(0, 700);
+    const size_t size = static_cast<size_t>(std::max(count, 0));
+    const Guarded x(size), y(size);
+    for (size_t i = 0; i < size; ++i) x.data()[i] = static_cast<uint8_t>(numbers.bits());
+    const std::vector<uint8_t> before(x.data(), x.data() + size);
+    const bool missing = numbers.whole(0, 20) == 0;
+    uint8_t *to = numbers.whole(0, 1) ? x.data() : y.data();
+    const int32_t code = edgekit_table_u8(missing ? nullptr : entries.data(), x.data(), count, to);
+    if (code != EDGEKIT_OK) return false;
+    for (size_t i = 0; i < size; ++i) CHECK(to[i] == entries.data()[before[i]]);
+    return true;
+}
+
+// What the library says of itself, for codes that there are not.
+bool words(Numbers &numbers) {
+    const int32_t code = numbers.whole(-6, 2);
+    CHECK(edgekit_abi() == EDGEKIT_ABI && edgekit_kernels()[0] != 0 && edgekit_error(code)[0] != 0);
+    return code <= 0 && code >= EDGEKIT_NO_MEMORY;
+}
+
+struct Entry {
+    const char *name;
+    bool (*call)(Numbers &);
+    int64_t calls, accepted;
+};
+
 }  // namespace
 
-int main() {
-    Numbers numbers(4);
-    int letterboxes = 0, suppressions = 0;
-    for (int i = 0; i < 3000; ++i) letterboxes += letterbox(numbers);
-    for (int i = 0; i < 3000; ++i) suppressions += nms(numbers);
-    CHECK(letterboxes > 100 && letterboxes < 2900);
-    CHECK(suppressions > 100 && suppressions < 2900);
+int main(int argc, char **argv) {
+    Entry entries[] = {{"letterbox", letterbox, 0, 0}, {"nms", nms, 0, 0}, {"binary", binary, 0, 0},
+                       {"table", table, 0, 0},         {"words", words, 0, 0}};
+    Numbers numbers(argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 4);
+    const double seconds = argc > 2 ? std::atof(argv[2]) : 0;
+    for (int round = 0; round < 3000 || static_cast<double>(std::clock()) < seconds * CLOCKS_PER_SEC; ++round) {
+        for (Entry &entry : entries) {
+            ++entry.calls;
+            entry.accepted += entry.call(numbers);
+        }
+    }
+    for (const Entry &entry : entries) {
+        std::printf("%s: %lld calls, %lld accepted\n", entry.name, static_cast<long long>(entry.calls),
+                    static_cast<long long>(entry.accepted));
+        CHECK(entry.accepted > entry.calls / 30 && entry.accepted < entry.calls * 29 / 30);
+    }
     return 0;
 }
