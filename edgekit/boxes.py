@@ -120,7 +120,8 @@ def _suppressing_pairs(boxes: np.ndarray, group: np.ndarray, iou: float) -> Tupl
     shared_height = np.minimum(bottom[left], bottom[right]) - np.maximum(top[left], top[right])
     near = np.flatnonzero(shared_height > max(iou, 0.0) * size[left, 1] - 1e-3)
     first, second = by_x[left[near]], by_x[right[near]]
-    over = _paired_iou(boxes[first], boxes[second]) > iou
+    # Boxes that are not finite have no place in a row of groups.
+    over = (_paired_iou(boxes[first], boxes[second]) > iou) & (group[first] == group[second])
     first, second = first[over], second[over]
     return np.minimum(first, second), np.maximum(first, second)
 

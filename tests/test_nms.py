@@ -64,3 +64,16 @@ def test_nothing_in_nothing_out():
     empty = nms(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), 0.5, 300)
     assert empty.dtype == np.int64
     assert len(empty) == 0
+
+
+def test_a_box_that_is_not_finite_does_not_mix_classes():
+    """Groups lie side by side by the span of all boxes, which one NaN makes NaN."""
+    xyxy = np.array([[10, 10, 50, 50], [10, 10, 50, 50], [np.nan, 0, 5, 5], [11, 10, 50, 50]], np.float32)
+    score = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
+    with np.errstate(invalid="ignore"):
+        kept = nms(xyxy, score, np.array([0, 1, 0, 1]), 0.5)
+        assert {0, 1} <= set(kept.tolist())
+        alone = nms(
+            np.array([[1e30, 0, 3e38, 5], [0, 0, 5, 5], [0, 0, 5, 5]], np.float32), score[:3], np.arange(3), 0.5
+        )
+    assert sorted(alone.tolist()) == [0, 1, 2]
