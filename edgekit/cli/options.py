@@ -18,6 +18,21 @@ TRACK = typer.Option(
 POLICY = typer.Option(
     None, "--policy", metavar="NAME", help="every (files: no frame is lost) or latest (cameras: the newest wins)."
 )
+GATE = typer.Option(
+    None, "--gate", metavar="BUNDLE", help="A small detector on the processor that decides which frames this one sees."
+)
+GATE_CONF = typer.Option(
+    None, "--gate-conf", metavar="SCORE", help="Score at which the gate has seen something; default: its bundle's."
+)
+GATE_HOLD = typer.Option(
+    None,
+    "--gate-hold",
+    metavar="FRAMES",
+    help="Frames that the detector goes on after something was seen; default: 15.",
+)
+GATE_EVERY = typer.Option(
+    None, "--gate-every", metavar="FRAMES", help="Run the detector at least so often, whatever the gate; default: 30."
+)
 JSON = typer.Option(False, "--json", help="Print one JSON object.")
 MODEL = typer.Argument(
     ..., metavar="MODEL", help="ONNX detector with a YOLOX, YOLOv8 or NanoDet head, or a checkpoint of edgekit train."

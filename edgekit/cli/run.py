@@ -8,6 +8,7 @@ from edgekit.cli import options
 
 _STAGES = (
     ("queue", "wait in queue"),
+    ("gate", "gate"),
     ("preprocess", "preprocess"),
     ("infer", "infer"),
     ("postprocess", "postprocess"),
@@ -32,6 +33,10 @@ def run(
     iou: Optional[float] = options.IOU,
     max_det: Optional[int] = options.MAX_DET,
     policy: Optional[str] = options.POLICY,
+    gate: Optional[str] = options.GATE,
+    gate_conf: Optional[float] = options.GATE_CONF,
+    gate_hold: Optional[int] = options.GATE_HOLD,
+    gate_every: Optional[int] = options.GATE_EVERY,
     frames: Optional[int] = typer.Option(None, "--frames", metavar="N", min=1, help="Stop after so many frames."),
     deadline_ms: Optional[float] = typer.Option(
         None, "--deadline-ms", metavar="MS", min=0.0, help="Say STALE when no result came for so long."
@@ -44,9 +49,13 @@ def run(
     as_json: bool = options.JSON,
 ) -> None:
     """Detect and track in real time; boxes to video, JSON lines or a window."""
+    from contextlib import ExitStack
+
     from edgekit.cli import guard, habits, screen
+    from edgekit.cli.gate import gate_options
     from edgekit.errors import ConfigError
     from edgekit.runtime.detector import open_detector
+    from edgekit.runtime.gate import open_gate
     from edgekit.runtime.loop import RunOptions
     from edgekit.runtime.loop import run as fly
     from edgekit.runtime.sinks import open_sink
@@ -59,10 +68,13 @@ def run(
     outputs = [name for name in (save, jsonl, "display://" if show else None) if name] + list(sinks or [])
     if source_option and source:
         outputs.append(source)
+    when = gate_options(gate, gate_conf, gate_hold, gate_every)
     opened_sinks = [open_sink(name) for name in outputs]
     tracker = None if track == "none" else open_tracker(track)
     wanted = lowering or ("fp16" if half else None)
-    with open_detector(bundle, lowering=wanted, threads=threads, device=device) as detector:
+    with ExitStack() as stack:
+        detector = stack.enter_context(open_detector(bundle, lowering=wanted, threads=threads, device=device))
+        opened_gate = None if gate is None else stack.enter_context(open_gate(gate, when))
         habits.check_imgsz(imgsz, detector.preprocess.height, detector.preprocess.width)
         detector.decode = habits.with_thresholds(detector.decode, iou, max_det)
         with open_source(named, policy) as stream, screen.progress("frames") as progress:
@@ -74,6 +86,7 @@ def run(
                 tracker,
                 RunOptions(conf, None if deadline_ms is None else deadline_ms / 1000.0, frames),
                 on_record=lambda record: progress(record.index + 1, total, "frames") if total else None,
+                gate=opened_gate,
             )
         value = dict(
             screen.rounded(summary.to_json()),
@@ -83,6 +96,7 @@ def run(
             backend=detector.session.backend,
             policy=stream.policy,
             track=track,
+            gate=gate,
             written=[name for name in outputs if "://" not in name],
         )
     screen.show(value, lambda: _draw(value), as_json)
@@ -96,8 +110,10 @@ def _draw(value: Dict[str, Any]) -> Any:
     from rich.text import Text
 
     from edgekit.cli import screen
+    from edgekit.cli.gate import gate_facts
 
-    rows = [_row(label, value["stages_ms"][stage]) for stage, label in _STAGES]
+    stages = value["stages_ms"]
+    rows = [_row(label, stages[stage]) for stage, label in _STAGES if stage in stages]
     rows.append(_row("capture to result", value["latency_ms"]))
     line = (
         "{frames} frames in {seconds:.1f} s, {fps:.1f} frames/s, {dropped} dropped ({policy}), {lowering} on {backend}"
@@ -107,6 +123,9 @@ def _draw(value: Dict[str, Any]) -> Any:
         Text(""),
         Text(line.format(**value)),
     ]
+    if value["wake"]:
+        parts.append(screen.facts(gate_facts(value["wake"])))
+        parts += [Text.assemble(("doubtful   ", "yellow"), doubt) for doubt in value["wake"]["doubts"]]
     if value["stale"]:
         parts.append(Text("{} times no result within the deadline".format(value["stale"]), style="yellow"))
     for name in value["written"]:

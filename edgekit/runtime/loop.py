@@ -1,18 +1,20 @@
-"""The real-time loop: take a frame, detect, track, hand out, write the account."""
+"""The real-time loop: take a frame, ask the gate, detect, track, hand out, write the account."""
 
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from edgekit.detections import Detections
 from edgekit.frames import Frame
-from edgekit.runtime.detector import Detector
+from edgekit.runtime.detector import Detector, Stages
+from edgekit.runtime.gate import Gate
 from edgekit.runtime.record import OK, STALE, Account, FrameRecord, RunSummary
 from edgekit.runtime.sinks.background import Background
 from edgekit.runtime.sinks.sink import Sink, StreamInfo
 from edgekit.runtime.sources.stream import Stream
 from edgekit.runtime.tracking.tracker import Tracker
+from edgekit.runtime.wake import Look
 
 _WEAKEST_FOR_TRACKS = 0.1  # a tracker continues a track with boxes too weak to begin one
 _POLL_S = 0.25  # between looks at a closed window
@@ -41,8 +43,13 @@ def run(
     options: RunOptions = RunOptions(),
     on_record: Optional[Callable[[FrameRecord], None]] = None,
     clock: Callable[[], float] = time.monotonic,
+    gate: Optional[Gate] = None,
 ) -> RunSummary:
     """Detect in every frame of `stream` until it ends; Ctrl-C ends it too, with whole files.
+
+    With a gate the detector runs only where the gate's verdict says so. A frame that is slept through has no boxes, and
+    the tracker does not hear of it: that nobody looked does not mean that nothing was there. To the tracker it is a
+    dropped frame, so its tracks coast over the sleep and go on from where they then should be.
 
     Args:
         detector: used by this thread alone.
@@ -52,13 +59,14 @@ def run(
         options: threshold, deadline and limit.
         on_record: called once for each frame, after the sinks; and for STALE records, then from the watchdog's thread.
         clock: the one that stamps the frames.
+        gate: decides which frames the detector sees; used by this thread alone, closed by the caller.
 
     Raises:
         SourceError: the camera was lost, or a frame cannot be read.
         StorageError: a sink cannot write.
         BackendError: the network failed.
     """
-    flight = _Flight(detector, stream, tracker, options, on_record, clock)
+    flight = _Flight(detector, stream, tracker, options, on_record, clock, gate)
     try:
         flight.start(sinks)
         with _Watchdog(flight, options.deadline_s):
@@ -79,6 +87,7 @@ class _Flight:
         options: RunOptions,
         on_record: Optional[Callable[[FrameRecord], None]],
         clock: Callable[[], float],
+        gate: Optional[Gate],
     ) -> None:
         self.account = Account()
         self.clock = clock
@@ -86,10 +95,12 @@ class _Flight:
         self._detector = detector
         self._stream = stream
         self._tracker = tracker
+        self._gate = gate
         self._options = options
         self._on_record = on_record
         self._sinks: List[Sink] = []
         self._last_index = -1
+        self._tracked_index = -1
         self._handing_out = threading.Lock()
         self._conf = options.conf
         if tracker is not None and options.conf is None:
@@ -122,13 +133,9 @@ class _Flight:
 
     def _process(self, frame: Frame) -> None:
         t_dequeue_s = self.clock()
-        detections = self._detector(frame.image_hwc, conf=self._conf)
-        t_detected_s = self.clock()
-        if self._tracker is not None:
-            steps = frame.index - self._last_index if self._last_index >= 0 else 1
-            detections = self._tracker.update(detections, frame.image_hwc, steps)
+        look = None if self._gate is None else self._gate.look(frame)
+        detections, stages, track_ms = self._detect(frame, look)
         t_result_s = self.clock()
-        stages = self._detector.stages
         record = FrameRecord(
             index=frame.index,
             status=OK,
@@ -143,11 +150,27 @@ class _Flight:
             preprocess_ms=stages.preprocess_ms,
             infer_ms=stages.infer_ms,
             postprocess_ms=stages.postprocess_ms,
-            track_ms=(t_result_s - t_detected_s) * 1e3,
+            track_ms=track_ms,
+            gate="" if look is None else look.verdict,
+            gate_ms=None if look is None else look.ms,
         )
         self._last_index = frame.index
         self.last_result_s = t_result_s
         self._hand_out(frame, detections, record)
+
+    def _detect(self, frame: Frame, look: Optional[Look]) -> Tuple[Detections, Stages, float]:
+        """The boxes of a frame, what the detector took, and the tracker (ms); nothing at all where asleep."""
+        if look is not None and not look.awake:
+            return Detections.empty(), Stages(), 0.0
+        detections = self._detector(frame.image_hwc, conf=self._conf)
+        t_detected_s = self.clock()
+        if self._tracker is not None:
+            steps = frame.index - self._tracked_index if self._tracked_index >= 0 else 1
+            detections = self._tracker.update(detections, frame.image_hwc, steps)
+            self._tracked_index = frame.index
+        if self._gate is not None and len(detections):
+            self._gate.found(frame)
+        return detections, self._detector.stages, (self.clock() - t_detected_s) * 1e3
 
     def _hand_out(self, frame: Frame, detections: Detections, record: FrameRecord) -> None:
         with self._handing_out:

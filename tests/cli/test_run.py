@@ -32,6 +32,28 @@ def test_run_draws_a_table(edgekit, float_bundle, video):
     assert "capture to result" in done.out and "24 frames" in done.out
 
 
+def test_a_gate_decides_which_frames_are_looked_at(edgekit, float_bundle, video, tmp_path):
+    lines = tmp_path / "out.jsonl"
+    given = ["--gate", float_bundle, "--gate-conf", "1", "--gate-hold", "0", "--gate-every", "6", "--jsonl", lines]
+    done = edgekit("run", float_bundle, video, "--conf", "1", *given, "--json")
+    assert done.status == 0, done.err
+    wake = done.json["wake"]
+    assert wake["verdicts"] == {"seen": 0, "hold": 0, "due": 4, "asleep": 20}
+    assert (wake["share_awake"], wake["heartbeats"], wake["overlooked"]) == (pytest.approx(4 / 24, abs=1e-3), 3, 0)
+    assert wake["gate_ms"] > 0 and done.json["stages_ms"]["gate"]["p50"] > 0
+    gates = [json.loads(line)["gate"] for line in lines.read_text().splitlines()]
+    assert [index for index, verdict in enumerate(gates) if verdict == "due"] == [0, 6, 12, 18]
+
+
+def test_the_account_of_a_gate_is_told(edgekit, float_bundle, video):
+    given = ["--conf", "1", "--gate", float_bundle, "--gate-conf", "1", "--gate-every", "4"]
+    done = edgekit("run", float_bundle, video, *given)
+    assert done.status == 0, done.err
+    assert "of 24 frames (0 seen" in done.out and "a look, the detector" in done.out and "heartbeats" in done.out
+    without = edgekit("run", float_bundle, video)
+    assert "awake" not in without.out and "gate" not in without.out
+
+
 def test_source_as_an_option_and_further_sinks(edgekit, float_bundle, video, tmp_path):
     done = edgekit("run", float_bundle, "--source", video, tmp_path / "a.jsonl", "--frames", 3, "--json")
     assert done.status == 0, done.err
@@ -51,6 +73,10 @@ def test_source_as_an_option_and_further_sinks(edgekit, float_bundle, video, tmp
         (["BUNDLE", "VIDEO", "boxes.txt"], "unknown sink boxes.txt"),
         (["BUNDLE", "VIDEO", "--save", "no/such/folder/out.mp4"], "cannot write no/such/folder/out.mp4"),
         (["absent.ekb", "VIDEO"], "there is no bundle absent.ekb"),
+        (["BUNDLE", "VIDEO", "--gate", "absent.ekb"], "there is no bundle absent.ekb"),
+        (["BUNDLE", "VIDEO", "--gate-hold", "3"], "--gate-hold says nothing without a gate"),
+        (["BUNDLE", "VIDEO", "--gate", "BUNDLE", "--gate-every", "0"], "wakes every 1 or more, got 15 and 0"),
+        (["BUNDLE", "VIDEO", "--gate", "BUNDLE", "--gate-conf", "2"], "a gate's score is above 0 and at most 1, got 2"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(edgekit, float_bundle, video, tmp_path, arguments, message):

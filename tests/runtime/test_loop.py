@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from edgekit.errors import SourceError, StorageError
+from edgekit.runtime.gate import Gate
 from edgekit.runtime.loop import RunOptions, run
 from edgekit.runtime.record import OK, STALE
 from edgekit.runtime.sinks import JsonlSink, open_sink
 from edgekit.runtime.sinks.sink import Sink
 from edgekit.runtime.sources import Stream, open_source
 from edgekit.runtime.tracking import Tracker, open_tracker
+from edgekit.runtime.wake import GateOptions
 from tests.fakes import FakeCamera, FakeSession, fake_detector
 
 
@@ -227,3 +229,87 @@ def test_a_bundle_follows_a_rendered_flight(tmp_path, monkeypatch):
     assert video.stat().st_size > 500
     assert [json.loads(line)["frame"] for line in lines.read_text().splitlines()] == list(range(8))
     assert time.monotonic() > json.loads(lines.read_text().splitlines()[-1])["t_result_s"]
+
+
+class Eyes(FakeSession):
+    """A gate's network: sees its box in the frames whose grey is in `greys`."""
+
+    def __init__(self, greys):
+        super().__init__()
+        self._greys = greys
+
+    def run(self, feeds):
+        grey = round(float(feeds["images"][0, 0, 0, 0]))
+        self._output[0, 5, 4] = 0.9 if grey in self._greys else 0.0
+        return super().run(feeds)
+
+
+def gate(greys, **options):
+    return Gate(fake_detector(Eyes(greys)), GateOptions(**options))
+
+
+def seldom(greys):
+    """A detector that finds its box in these frames alone, and the number of times it ran."""
+    eyes = Eyes(greys)
+    return fake_detector(eyes), eyes
+
+
+def test_a_gate_decides_which_frames_the_detector_sees():
+    detector, eyes = seldom({4, 5})
+    sink, records = Memory(), []
+    with files(12) as stream:
+        summary = run(detector, stream, [sink], on_record=records.append, gate=gate({3, 4, 5}, hold=2, every=8))
+    assert [record.gate for record in records] == ["due"] + 2 * ["asleep"] + ["seen"] + 4 * ["hold"] + 4 * ["asleep"]
+    assert eyes.runs == 6
+    assert [record.boxes for record in records] == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0]
+    assert [len(row[1]) for row in sink.rows] == [record.boxes for record in records]  # asleep: nothing was looked for
+    assert summary.frames == 12 and summary.wake.verdicts == {"seen": 1, "hold": 4, "due": 1, "asleep": 6}
+    assert summary.wake.share_awake == 0.5
+
+
+def test_the_account_of_a_frame_slept_through():
+    records = []
+    with files(6) as stream:
+        summary = run(
+            fake_detector(FakeSession(work_s=0.01)), stream, on_record=records.append, gate=gate((), hold=0, every=3)
+        )
+    asleep = [record for record in records if record.gate == "asleep"]
+    assert len(asleep) == 4 and all(record.status == OK for record in records)
+    for record in asleep:
+        assert (record.preprocess_ms, record.infer_ms, record.postprocess_ms, record.track_ms) == (0, 0, 0, 0)
+        assert 0 < record.gate_ms <= record.latency_ms
+    assert [record.gate_ms for record in records if record.gate == "due"] == [None, None]
+    assert summary.stages_ms["infer"]["p50"] >= 9.9  # of the frames on which it ran
+    assert summary.wake.saved_ms > 4
+
+
+def test_a_run_without_a_gate_says_nothing_of_one():
+    records = []
+    with files(2) as stream:
+        summary = run(fake_detector(), stream, on_record=records.append)
+    assert summary.wake is None and "gate" not in summary.stages_ms
+    assert [(record.gate, record.gate_ms) for record in records] == 2 * [("", None)]
+
+
+def test_the_tracker_coasts_over_the_sleep():
+    tracker = Steps()
+    with files(12) as stream:
+        run(fake_detector(), stream, [], tracker, gate=gate({6, 7}, hold=0, every=4))
+    # 0 due, 4 due, 6 and 7 seen, 11 due
+    assert tracker.steps == [1, 4, 2, 1, 4]
+
+
+def test_a_track_keeps_its_id_over_a_sleep():
+    sink = Memory()
+    with files(12) as stream:
+        run(fake_detector(), stream, [sink], open_tracker("bytetrack"), gate=gate((), hold=0, every=5))
+    found = [(row[0].index, row[1].track_id.tolist()) for row in sink.rows if len(row[1])]
+    assert found == [(0, [1]), (5, [1]), (10, [1])]
+
+
+def test_lines_say_where_nobody_looked(tmp_path):
+    path = tmp_path / "out.jsonl"
+    with files(3) as stream:
+        run(fake_detector(), stream, [JsonlSink(path)], gate=gate((), hold=0, every=2))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["gate"], len(line["detections"])) for line in lines] == [("due", 1), ("asleep", 0), ("due", 1)]

@@ -15,7 +15,8 @@ class JsonlSink(Sink):
     """Writes each result as it comes; the file has its own name once it is whole.
 
     A line is {"frame", "status", "t_capture_s", "t_result_s", "latency_ms", "detections": [{"xyxy", "score",
-    "class_id", "class", "track_id"}]}; a STALE line has no detections. Until `close` the lines are in `<path>.part`.
+    "class_id", "class", "track_id"}]}; a STALE line has no detections. With a gate a line has its verdict as "gate":
+    where that is "asleep" nobody looked, and no detections says nothing. Until `close` the lines are in `<path>.part`.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -57,10 +58,11 @@ class JsonlSink(Sink):
 
 
 def _stamps(record: FrameRecord) -> Dict[str, Any]:
-    return {
+    stamps = {
         "frame": record.index,
         "status": record.status,
         "t_capture_s": round(record.t_capture_s, 6),
         "t_result_s": round(record.t_result_s, 6),
         "latency_ms": round(record.latency_ms, 3),
     }
+    return dict(stamps, gate=record.gate) if record.gate else stamps

@@ -38,6 +38,8 @@ class Picture:
         parts.append("{:.1f} ms".format(record.latency_ms))
         if self._period_s > 0:
             parts.append("{:.0f} fps".format(1.0 / self._period_s))
+        if record.gate:
+            parts.append("gate: {}".format(record.gate))
         if record.dropped:
             parts.append("{} dropped".format(record.dropped))
         return " | ".join(parts)
