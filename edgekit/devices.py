@@ -6,32 +6,21 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-from edgekit.jetson import GpuState, Jetson, gpu_state, jetson, l4t_release, this_profile
-from edgekit.nvpmodel import PowerModeState, mode_numbers, power_mode
 from edgekit.sysfs import below, find, read_text
 
 __all__ = [
-    "GpuState",
-    "Jetson",
     "Machine",
-    "PowerModeState",
     "Swap",
     "available_memory_mib",
     "cpu_features",
     "cpu_model",
     "desktop",
     "free_swap_mib",
-    "gpu_state",
     "has_vnni",
     "is_x86",
-    "jetson",
-    "l4t_release",
-    "mode_numbers",
     "physical_cores",
-    "power_mode",
     "swaps",
     "this_machine",
-    "this_profile",
     "total_memory_mib",
 ]
 

@@ -88,3 +88,16 @@ def test_help_imports_no_image_or_inference_library():
     out, errors = done.communicate()
     assert done.returncode == 0, errors.decode()
     assert b"quantize" in out
+
+
+def test_a_processor_opens_a_bundle_without_what_belongs_to_boards_and_builders():
+    code = (
+        "import sys, edgekit; edgekit.open('tests/golden/tiny.ekb').close();"
+        "print([name for name in ('jetson', 'nvpmodel', 'profiles', 'builders') if 'edgekit.' + name in sys.modules])"
+    )
+    if importlib.util.find_spec("onnxruntime") is None:
+        pytest.skip("onnxruntime is not installed")
+    done = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, errors = done.communicate()
+    assert done.returncode == 0, errors.decode()
+    assert out.decode().strip() == "[]"

@@ -1,6 +1,6 @@
 import pytest
 
-from edgekit import devices
+from edgekit import jetson
 from tests import sysfs
 
 BOARDS = sorted(sysfs.BOARDS)
@@ -9,7 +9,7 @@ BOARDS = sorted(sysfs.BOARDS)
 @pytest.mark.parametrize("board", BOARDS)
 def test_a_board_finds_its_profile(tmp_path, board):
     root = sysfs.make_tree(str(tmp_path), board)
-    assert devices.this_profile(root).name == board.replace("-l4t32", "").replace("-l4t35", "")
+    assert jetson.this_profile(root).name == board.replace("-l4t32", "").replace("-l4t35", "")
 
 
 @pytest.mark.parametrize(
@@ -18,27 +18,27 @@ def test_a_board_finds_its_profile(tmp_path, board):
 def test_the_module_decides_where_the_model_is_that_of_the_carrier(tmp_path, part, name):
     sysfs.write(str(tmp_path), "/proc/device-tree/compatible", "nvidia,p3768-0000+{}\0nvidia,{}\0".format(part, part))
     sysfs.write(str(tmp_path), "/proc/device-tree/model", "Somebody's carrier board\0")
-    assert devices.this_profile(str(tmp_path)).name == name
+    assert jetson.this_profile(str(tmp_path)).name == name
 
 
 def test_a_pc_is_known_by_its_card(tmp_path):
-    assert devices.this_profile(str(tmp_path)) is None
+    assert jetson.this_profile(str(tmp_path)) is None
     sysfs.write(
         str(tmp_path), "/proc/driver/nvidia/gpus/0000:01:00.0/information", "Model: \t\t NVIDIA GeForce RTX 4060"
     )
-    assert devices.this_profile(str(tmp_path)).name == "x86-rtx"
+    assert jetson.this_profile(str(tmp_path)).name == "x86-rtx"
 
 
 def test_the_gpus_state(tmp_path):
     root = sysfs.make_tree(str(tmp_path), "orin-nx", mode="15W", gpu_hz=306000000)
-    state = devices.gpu_state(devices.this_profile(root), root)
+    state = jetson.gpu_state(jetson.this_profile(root), root)
     assert (state.now_mhz, state.min_mhz, state.max_mhz) == (306, 306, 612)
     assert (state.sm_count, state.load, state.emc_mhz) == (4, 0.0, 3199)
 
 
 def test_a_gpu_that_shows_nothing(tmp_path):
     root = sysfs.make_tree(str(tmp_path), "orin-nx", without=("gpu", "debug"))
-    assert devices.gpu_state(devices.this_profile(root), root) == devices.GpuState(None, None, None, None, None, None)
+    assert jetson.gpu_state(jetson.this_profile(root), root) == jetson.GpuState(None, None, None, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_gpu_that_shows_nothing(tmp_path):
     ],
 )
 def test_what_jetson_it_is(tmp_path, board, module, soc, l4t, jetpack):
-    found = devices.jetson(sysfs.make_tree(str(tmp_path), board))
+    found = jetson.jetson(sysfs.make_tree(str(tmp_path), board))
     assert found.model.startswith("NVIDIA Jetson")
     assert (found.module or module, found.soc, found.l4t, found.jetpack) == (module, soc, l4t, jetpack)
     assert found.to_json()["profile"] == board
@@ -69,10 +69,10 @@ def test_what_jetson_it_is(tmp_path, board, module, soc, l4t, jetpack):
 def test_a_release_that_no_table_has(tmp_path, release, l4t, jetpack):
     root = sysfs.make_tree(str(tmp_path), "orin-nx")
     sysfs.write(root, "/etc/nv_tegra_release", release)
-    found = devices.jetson(root)
+    found = jetson.jetson(root)
     assert (found.l4t, found.jetpack) == (l4t, jetpack)
 
 
 def test_another_machine_is_no_jetson(tmp_path):
-    assert devices.jetson(str(tmp_path)) is None
-    assert devices.l4t_release(str(tmp_path)) is None
+    assert jetson.jetson(str(tmp_path)) is None
+    assert jetson.l4t_release(str(tmp_path)) is None

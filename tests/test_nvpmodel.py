@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from edgekit import devices
+from edgekit.jetson import this_profile
+from edgekit.nvpmodel import power_mode
 from tests import sysfs
 
 BOARDS = sorted(sysfs.BOARDS)
@@ -12,13 +13,13 @@ BOARDS = sorted(sysfs.BOARDS)
 def test_every_mode_is_told_from_the_others_when_nvpmodel_is_right(tmp_path, board):
     for mode in sysfs.BOARDS[board].modes:
         root = sysfs.make_tree(str(tmp_path / mode.name), board, mode=mode.name)
-        state = devices.power_mode(devices.this_profile(root), root)
+        state = power_mode(this_profile(root), root)
         assert (state.name, state.said, state.agrees) == (mode.name, mode.name, True)
 
 
 def _mode(tmp_path, board, **tree):
     root = sysfs.make_tree(str(tmp_path), board, **tree)
-    return devices.power_mode(devices.this_profile(root), root)
+    return power_mode(this_profile(root), root)
 
 
 def test_clocks_that_contradict_nvpmodel_win(tmp_path):
@@ -42,13 +43,13 @@ def test_cores_alone_contradict_where_another_mode_fits(tmp_path):
 def test_a_core_that_was_switched_off_by_hand_is_no_contradiction(tmp_path):
     root = sysfs.make_tree(str(tmp_path), "orin-nx", mode="40W")
     sysfs.write(root, "/sys/devices/system/cpu/cpu7/online", 0)
-    assert devices.power_mode(devices.this_profile(root), root).agrees
+    assert power_mode(this_profile(root), root).agrees
 
 
 def test_a_cap_that_is_no_modes_is_said(tmp_path):
     root = sysfs.make_tree(str(tmp_path), "orin-nx", mode="40W")
     sysfs.write(root, sysfs.gpu_devfreq("orin-nx") + "/max_freq", 714000000)
-    state = devices.power_mode(devices.this_profile(root), root)
+    state = power_mode(this_profile(root), root)
     assert (state.name, state.agrees) == ("40W", False)
     assert "714 MHz" in state.message and "as in no mode of Jetson Orin NX 16GB" in state.message
 
@@ -70,20 +71,20 @@ def test_what_is_not_shown_is_said(tmp_path, without, name, said, message):
 def test_a_mode_of_ones_own_counts_as_the_one_that_it_clocks_like(tmp_path):
     root = sysfs.make_tree(str(tmp_path), "orin-nx", mode="40W")
     sysfs.write(root, "/etc/nvpmodel.conf", "< POWER_MODEL ID=4 NAME=SURVEY >")
-    state = devices.power_mode(devices.this_profile(root), root)
+    state = power_mode(this_profile(root), root)
     assert (state.name, state.said, state.agrees) == ("40W", "SURVEY", True)
     sysfs.write(root, sysfs.gpu_devfreq("orin-nx") + "/max_freq", 714000000)
-    assert devices.power_mode(devices.this_profile(root), root).name == "SURVEY"
+    assert power_mode(this_profile(root), root).name == "SURVEY"
 
 
 def test_without_nvpmodels_names_its_number_counts(tmp_path):
     root = sysfs.make_tree(str(tmp_path), "orin-nx", mode="25W")
     os.unlink(root + "/etc/nvpmodel.conf")
-    assert devices.power_mode(devices.this_profile(root), root).said == "25W"
+    assert power_mode(this_profile(root), root).said == "25W"
 
 
 def test_a_pc_has_no_power_modes(tmp_path):
     from edgekit.profiles import read_profile
 
-    state = devices.power_mode(read_profile("h100"), str(tmp_path))
+    state = power_mode(read_profile("h100"), str(tmp_path))
     assert state.agrees and "no power modes" in state.message

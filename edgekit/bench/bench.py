@@ -22,9 +22,9 @@ from edgekit.bench.record import (
     utc_now,
 )
 from edgekit.bundle import open_bundle
-from edgekit.devices import this_profile
 from edgekit.errors import BackendError, ConfigError
 from edgekit.files import PathLike
+from edgekit.jetson import this_profile
 from edgekit.runtime.detector import Detector, open_detector
 from edgekit.runtime.session import Session
 from edgekit.runtime.sources import Stream, open_source

@@ -17,9 +17,11 @@ from edgekit.bench.compare import Ratio, ratio_of_medians
 from edgekit.bench.layers import ProfileRows, run_lists, run_summaries, trace_rows
 from edgekit.bench.memory import growth_mb_per_1000_frames
 from edgekit.bench.timing import summary
-from edgekit.devices import power_mode, this_machine, this_profile
+from edgekit.devices import this_machine
 from edgekit.errors import ConfigError, DataError, GateError
 from edgekit.files import PathLike, atomic_write
+from edgekit.jetson import this_profile
+from edgekit.nvpmodel import power_mode
 from edgekit.runtime.session import RunTimes
 
 FORMAT = "edgekit-bench"

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Optional
 
-from edgekit.devices import power_mode, this_profile
 from edgekit.engine import EngineKey
+from edgekit.jetson import this_profile
 from edgekit.nvidia.cuda import CudaDevice, open_cuda
 from edgekit.nvidia.trt import TensorRT
+from edgekit.nvpmodel import power_mode
 from edgekit.profiles import Profile, profile_of
 
 MIB = 1 << 20

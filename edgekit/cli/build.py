@@ -69,7 +69,7 @@ def build(
 
 def _place(device: str) -> Any:
     """The device here and None, or None and the profile of another one."""
-    from edgekit.devices import this_profile
+    from edgekit.jetson import this_profile
     from edgekit.profiles import profile_names, read_profile
     from edgekit.runtime.device import Device, parse_device
 

@@ -9,6 +9,8 @@ import edgekit
 from edgekit import devices
 from edgekit.builders.suitable import lowerings_for
 from edgekit.bundle import default_cache_dir
+from edgekit.jetson import gpu_state, jetson, l4t_release, this_profile
+from edgekit.nvpmodel import power_mode
 from edgekit.ops.library import native
 from edgekit.profiles import Profile
 from edgekit.runtime.advice import all_advice
@@ -60,8 +62,8 @@ def examine(root: str = "/") -> Dict[str, Any]:
         Plain values: edgekit, executable, machine, l4t, jetson, profile, power_mode, gpu, memory, libraries, native,
         tensorrt, video, runs, runs_on_processor, cache, extras, advice.
     """
-    profile = devices.this_profile(root)
-    jetson = devices.jetson(root)
+    profile = this_profile(root)
+    board = jetson(root)
     found = find_tensorrt(root)
     libraries = library_versions()
     if found is not None:
@@ -70,15 +72,15 @@ def examine(root: str = "/") -> Dict[str, Any]:
         "edgekit": edgekit.__version__,
         "executable": sys.executable,
         "machine": devices.this_machine().to_json(),
-        "l4t": devices.l4t_release(root),
-        "jetson": None if jetson is None else jetson.to_json(),
+        "l4t": l4t_release(root),
+        "jetson": None if board is None else board.to_json(),
         "profile": None if profile is None else profile.to_json(),
         "power_mode": _power_mode(profile, root),
-        "gpu": None if profile is None or not profile.jetson else dict(devices.gpu_state(profile, root).__dict__),
+        "gpu": None if profile is None or not profile.jetson else dict(gpu_state(profile, root).__dict__),
         "memory": memory_state(root),
         "libraries": libraries,
         "native": dict(native()._asdict()),
-        "tensorrt": tensorrt_state(found, profile, devices.l4t_release(root)),
+        "tensorrt": tensorrt_state(found, profile, l4t_release(root)),
         "video": video_abilities(),
         "runs_on_processor": what_runs(libraries),
         "cache": cache_state(),
@@ -213,7 +215,7 @@ def missing_extras(libraries: Dict[str, Optional[str]]) -> List[Dict[str, Any]]:
 def _power_mode(profile: Optional[Profile], root: str) -> Optional[Dict[str, Any]]:
     if profile is None or not profile.jetson:
         return None
-    return dict(devices.power_mode(profile, root).__dict__)
+    return dict(power_mode(profile, root).__dict__)
 
 
 def _build_facts(text: str) -> Dict[str, str]:

@@ -103,7 +103,7 @@ def test_options_that_contradict(edgekit, float_bundle, arguments, message):
     ],
 )
 def test_what_this_machine_cannot_tell(edgekit, float_bundle, video, option, message):
-    from edgekit.devices import this_profile
+    from edgekit.jetson import this_profile
 
     if this_profile() is not None:
         pytest.skip("this machine has a device profile")
