@@ -20,7 +20,7 @@ Progress = Callable[[int, int, str], None]
 
 VAL_CONF = 0.001
 # the thresholds that the published scores of each family were got with: overlap, boxes a frame
-REFERENCE_NMS = {"yolox": (0.65, 300), "yolov8": (0.7, 300), "nanodet": (0.6, 100)}
+REFERENCE_NMS = {"yolox": (0.65, 300), "yolov5": (0.6, 300), "yolov8": (0.7, 300), "nanodet": (0.6, 100)}
 
 
 @dataclass(frozen=True)

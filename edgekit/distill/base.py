@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -66,11 +66,13 @@ class View:
         image: (B, C, H, W).
         features: tap -> its outputs, in the order of the calls.
         out: name -> output tensor.
+        returned: what the model returned, as it is.
     """
 
     image: Tensor
     features: Mapping[str, list[Tensor]]
     out: Mapping[str, Tensor]
+    returned: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def _run(role: Role, stage: Stage, model: nn.Module, image: Tensor, paths: Seque
     taps = Taps(model, paths, role.name)
     with torch.no_grad() if frozen else nullcontext(), taps:
         out = model(image)
-    return View(image, {path: list(seen) for path, seen in taps.features.items()}, _named(out))
+    return View(image, {path: list(seen) for path, seen in taps.features.items()}, _named(out), out)
 
 
 def _paths(distiller: Distiller, stage: Stage) -> dict[str, tuple[str, ...]]:
@@ -93,4 +93,8 @@ def _named(out: Any) -> dict[str, Tensor]:
         return {"out": out}
     if isinstance(out, Mapping):
         return dict(out)
-    return {f"out/{index}": each for index, each in enumerate(out)}
+    named: dict[str, Tensor] = {}
+    for index, each in enumerate(out):
+        if each is not None:
+            named |= {f"out/{index}{rest[len('out') :]}": value for rest, value in _named(each).items()}
+    return named

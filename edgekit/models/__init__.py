@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgekit.errors import ModelError
+from edgekit.models.detector import DetectorModule
 from edgekit.models.fasterx import Architecture, Fasterx
 from edgekit.models.onnx_export import export_onnx
 from edgekit.models.preprocess import network_preprocess
+from edgekit.models.superyolo import SuperYolo, ghost_network, superyolo, superyolo_small
 from edgekit.models.weights import load_weights, read_checkpoint
 
 __all__ = [
     "MODELS",
     "Architecture",
+    "DetectorModule",
     "Fasterx",
     "build",
     "export_onnx",
@@ -127,7 +131,7 @@ def fasterx_gate(num_classes: int) -> Fasterx:
     )
 
 
-MODELS: dict[str, Callable[[int], Fasterx]] = {
+MODELS: dict[str, Callable[[int], DetectorModule]] = {
     "yolox_nano": yolox_nano,
     "yolox_tiny": yolox_tiny,
     "yolox_s": yolox_s,
@@ -136,17 +140,38 @@ MODELS: dict[str, Callable[[int], Fasterx]] = {
     "fasterx_s": fasterx_s,
     "fasterx_student": fasterx_student,
     "fasterx_gate": fasterx_gate,
+    "superyolo_rgb": partial(superyolo, modality="rgb", super_resolution=False),
+    "superyolo_ir": partial(superyolo, modality="ir", super_resolution=False),
+    "superyolo_concat": partial(superyolo, modality="concat", super_resolution=False),
+    "superyolo_mf": partial(superyolo, modality="mf", super_resolution=False),
+    "superyolo_small_rgb": partial(superyolo_small, modality="rgb"),
+    "superyolo_small_ir": partial(superyolo_small, modality="ir"),
+    "superyolo_small_concat": partial(superyolo_small, modality="concat"),
+    "superyolo_small_mf": partial(superyolo_small, modality="mf"),
+    "ghost_rgb": partial(ghost_network, modality="rgb"),
+    "ghost_ir": partial(ghost_network, modality="ir"),
+    "ghost_concat": partial(ghost_network, modality="concat"),
+    "ghost_mf": partial(ghost_network, modality="mf"),
 }
 
 
-def build(name: str, num_classes: int) -> Fasterx:
-    """The model called `name`, randomly initialised; raises `ModelError` naming the choices."""
+def build(name: str, num_classes: int, super_resolution: bool = False) -> DetectorModule:
+    """The model called `name`, randomly initialised; with SuperYOLO's training-only branch if asked for.
+
+    Raises:
+        ModelError: there is no such model, or it has no such branch.
+    """
     if name not in MODELS:
         raise ModelError(f"model {name!r} is unknown; choose one of {', '.join(MODELS)}")
-    return MODELS[name](num_classes)
+    model = MODELS[name](num_classes)
+    if super_resolution:
+        if not isinstance(model, SuperYolo):
+            raise ModelError(f"model {name!r} has no super-resolution branch; choose a superyolo or ghost model")
+        model.add_branch()
+    return model
 
 
-def from_checkpoint(path: Path) -> tuple[Fasterx, dict[str, Any]]:
+def from_checkpoint(path: Path) -> tuple[DetectorModule, dict[str, Any]]:
     """The averaged weights of a checkpoint as a model in eval mode, and what was kept with them.
 
     Raises:
@@ -157,7 +182,7 @@ def from_checkpoint(path: Path) -> tuple[Fasterx, dict[str, Any]]:
     if "plan" in about:
         raise ModelError(f"{path} was trained quantised and is no float network; open it with edgekit.train.trained")
     model = build(about["model"], len(about["classes"]))
-    load_weights(model, tensors, "ema.", path)
+    load_weights(model, tensors, "ema.", path, model.training_only)
     return model.eval(), about
 
 
@@ -165,4 +190,5 @@ def onnx_from_checkpoint(checkpoint: Path, path: Path) -> None:
     """Write a checkpoint's averaged weights as plain ONNX at the input size that it was trained for."""
     model, about = from_checkpoint(checkpoint)
     height, width = about["size_hw"]
-    export_onnx(model, path, (height, width), about["classes"], network_preprocess(height, width).to_json())
+    preprocess = network_preprocess(height, width, model.pictures)
+    export_onnx(model, path, (height, width), about["classes"], preprocess.to_json())

@@ -10,6 +10,7 @@ Differs from YOLOv5: the network ends at the sigmoid, and boxes are made of it b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -30,15 +31,18 @@ class AnchorHead(nn.Module):
         channels: of the maps, one a level.
         anchors: of each level; the same number on all.
         num_classes: background excluded.
+        strides: input pixels a cell of each level.
     """
 
-    def __init__(self, channels: Sequence[int], anchors: Sequence[Anchors], num_classes: int):
+    def __init__(self, channels: Sequence[int], anchors: Sequence[Anchors], num_classes: int, strides: Sequence[int]):
         super().__init__()
         self.anchors = tuple(anchors)
         self.outputs = 5 + num_classes
         self.levels = nn.ModuleList(
             nn.Conv2d(c, len(boxes) * self.outputs, 1) for c, boxes in zip(channels, anchors, strict=True)
         )
+        for level, stride in zip(self.levels, strides, strict=True):
+            _expect_few_objects(level, self.outputs, stride)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps (B, C, H, W), finest first -> raw (B, A, H, W, 5 + classes) of A anchors each."""
@@ -55,3 +59,12 @@ class AnchorHead(nn.Module):
         anchors = channels // self.outputs
         rows = raw_nchw.sigmoid().reshape(batch, anchors, self.outputs, height * width).transpose(2, 3)
         return rows.reshape(batch, anchors * height * width, self.outputs)
+
+
+@torch.no_grad()
+def _expect_few_objects(level: nn.Module, outputs: int, stride: int) -> None:
+    """Start scores where YOLOv5 does: 8 objects in 640 x 640 pixels, each class at 0.6 over all of them."""
+    assert isinstance(level, nn.Conv2d) and level.bias is not None
+    bias = level.bias.view(-1, outputs)
+    bias[:, 4] += math.log(8 / (640 / stride) ** 2)
+    bias[:, 5:] += math.log(0.6 / (outputs - 5 - 0.99))

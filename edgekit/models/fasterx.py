@@ -9,12 +9,14 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgekit.models.csp_darknet import CspDarknet
+from edgekit.models.detector import DetectorModule
 from edgekit.models.fold import fold_batch_norms, fold_space_to_depth
 from edgekit.models.head import Head, PixsfLevel, YoloxLevel, flatten_maps
 from edgekit.models.neck import Pafpn, SlimFpn
+from edgekit.process import DecodeSpec
 
 STRIDES = (8, 16, 32)
 
@@ -54,7 +56,7 @@ class Architecture:
     attention: str = "none"
 
 
-class Fasterx(nn.Module):
+class Fasterx(DetectorModule):
     """The detector.
 
     In training mode the forward pass returns raw maps per level, (B, 5 + classes, H, W). In eval mode it returns one
@@ -80,6 +82,11 @@ class Fasterx(nn.Module):
         """(B, 3, H, W) -> raw maps when training, else (B, N, 5 + classes)."""
         maps: list[Tensor] = self.head(self.features(x_nchw))
         return maps if self.training else flatten_maps(maps)
+
+    @property
+    def decode_spec(self) -> DecodeSpec:
+        """Family `yolox`."""
+        return DecodeSpec("yolox", self.num_classes, self.strides)
 
     def deploy(self) -> Fasterx:
         """A copy for inference: batch norms and space-to-depth folded into convolutions, the same output."""

@@ -38,24 +38,23 @@ class MultimodalFusion(nn.Module):
 
     R' = R + m(R/2) * R/2 with m a 1x1 convolution to one channel, and the same for infrared. No batch norm and no
     activation follow. Three quarters of the channels come from colour.
+
+    Args:
+        out_channels: 64 as published, of which a sixteenth are squeezed to, 4 at least.
     """
 
-    colour_channels = 48
-    infrared_channels = 16
-    out_channels = 64
-    squeezed = 4
-
-    def __init__(self) -> None:
+    def __init__(self, out_channels: int = 64) -> None:
         super().__init__()
+        infrared, squeezed = out_channels // 4, max(4, out_channels // 16)
         self.colour_mask = nn.Conv2d(3, 1, 1)
         self.infrared_mask = nn.Conv2d(1, 1, 1)
-        self.colour = nn.Conv2d(3, self.colour_channels, 3, padding=1, bias=False)
-        self.infrared = nn.Conv2d(1, self.infrared_channels, 3, padding=1, bias=False)
-        self.squeeze = nn.Linear(self.out_channels, self.squeezed, bias=False)
-        self.excite = nn.Linear(self.squeezed, self.out_channels, bias=False)
+        self.colour = nn.Conv2d(3, out_channels - infrared, 3, padding=1, bias=False)
+        self.infrared = nn.Conv2d(1, infrared, 3, padding=1, bias=False)
+        self.squeeze = nn.Linear(out_channels, squeezed, bias=False)
+        self.excite = nn.Linear(squeezed, out_channels, bias=False)
 
     def forward(self, x_nchw: Tensor) -> Tensor:
-        """(B, 4, H, W), colour then infrared -> (B, 64, H, W)."""
+        """(B, 4, H, W), colour then infrared -> (B, out_channels, H, W)."""
         colour, infrared = x_nchw[:, :3], x_nchw[:, 3:]
         colour = colour + self.colour_mask(0.5 * colour) * (0.5 * colour)
         infrared = infrared + self.infrared_mask(0.5 * infrared) * (0.5 * infrared)

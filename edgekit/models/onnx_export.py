@@ -13,19 +13,16 @@ import torch
 
 from edgekit.errors import ModelError
 from edgekit.files import atomic_write
-from edgekit.models.fasterx import Fasterx
-from edgekit.models.superyolo import SuperYolo
+from edgekit.models.detector import DetectorModule
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 17
 
-Detector = Fasterx | SuperYolo
-
 
 def export_onnx(
-    model: Detector,
+    model: DetectorModule,
     path: Path,
     size_hw: tuple[int, int],
     classes: Sequence[str],
@@ -54,11 +51,10 @@ def export_onnx(
         file.write(proto.SerializeToString())
 
 
-def _traced(model: Detector, height: int, width: int) -> onnx.ModelProto:
+def _traced(model: DetectorModule, height: int, width: int) -> onnx.ModelProto:
     import onnx
 
-    channels = model.in_channels if isinstance(model, SuperYolo) else 3
-    example = torch.zeros(1, channels, height, width)
+    example = torch.zeros(1, model.in_channels, height, width)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The TorchScript exporter keeps one Conv per convolution and names initialisers after the modules, which is
@@ -77,15 +73,13 @@ def _traced(model: Detector, height: int, width: int) -> onnx.ModelProto:
     return onnx.load_from_string(buffer.getvalue())
 
 
-def _decode_of(model: Detector) -> dict[str, object]:
-    decode = {"family": "yolox", "num_classes": model.num_classes, "strides": list(model.strides)}
-    if isinstance(model, SuperYolo):
-        decode.update(family="yolov5", anchors=[[list(box) for box in level] for level in model.head.anchors])
-    return decode
+def _decode_of(model: DetectorModule) -> dict[str, object]:
+    spec = model.decode_spec.to_json()  # thresholds are the family's, not the network's
+    return {key: spec[key] for key in ("family", "num_classes", "strides", "anchors") if key in spec}
 
 
 def _annotate(
-    proto: onnx.ModelProto, model: Detector, classes: Sequence[str], preprocess: Mapping[str, object]
+    proto: onnx.ModelProto, model: DetectorModule, classes: Sequence[str], preprocess: Mapping[str, object]
 ) -> None:
     notes = (("classes", list(classes)), ("preprocess", dict(preprocess)), ("decode", _decode_of(model)))
     for key, value in notes:

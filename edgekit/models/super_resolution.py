@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_WIDTH = 64
-_BLOCKS = 16
 _DOUBLINGS = 3  # from stride 4 to twice the input's size
 
 
@@ -24,21 +22,25 @@ class SuperResolution(nn.Module):
         fine_channels: of the map at stride 4.
         coarse_channels: of the map at stride 16.
         picture_channels: of the picture to restore: 3, or 4 with infrared.
+        width: channels of the decoder.
+        blocks: its residual blocks.
     """
 
-    def __init__(self, fine_channels: int, coarse_channels: int, picture_channels: int):
+    def __init__(
+        self, fine_channels: int, coarse_channels: int, picture_channels: int, width: int = 64, blocks: int = 16
+    ):
         super().__init__()
         self.fine = nn.Conv2d(fine_channels, fine_channels // 2, 1, bias=False)
         self.coarse = nn.Conv2d(coarse_channels, coarse_channels // 2, 1, bias=False)
         merged = fine_channels // 2 + coarse_channels // 2
         self.merge = nn.Sequential(
-            nn.Conv2d(merged, 256, 3, padding=1, bias=False),
+            nn.Conv2d(merged, 4 * width, 3, padding=1, bias=False),
             nn.ReLU(),
-            nn.Conv2d(256, 128, 3, padding=1, bias=False),
+            nn.Conv2d(4 * width, 2 * width, 3, padding=1, bias=False),
             nn.ReLU(),
-            nn.Conv2d(128, _WIDTH, 1),
+            nn.Conv2d(2 * width, width, 1),
         )
-        self.decode = Edsr(picture_channels)
+        self.decode = Edsr(picture_channels, width, blocks)
         for layer in (self.fine, self.coarse, *self.merge):
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)
@@ -53,31 +55,31 @@ class SuperResolution(nn.Module):
 
 
 class Edsr(nn.Module):
-    """EDSR of 64 channels and 16 residual blocks without batch norm; enlarges eight times."""
+    """EDSR of `width` channels and residual blocks without batch norm; enlarges eight times."""
 
-    def __init__(self, picture_channels: int):
+    def __init__(self, picture_channels: int, width: int, blocks: int):
         super().__init__()
-        self.enter = _conv3(_WIDTH)
-        self.blocks = nn.Sequential(*(_Residual() for _ in range(_BLOCKS)), _conv3(_WIDTH))
-        doublings = [layer for _ in range(_DOUBLINGS) for layer in (_conv3(4 * _WIDTH), nn.PixelShuffle(2))]
-        self.enlarge = nn.Sequential(*doublings, _conv3(picture_channels))
+        self.enter = _conv3(width, width)
+        self.blocks = nn.Sequential(*(_Residual(width) for _ in range(blocks)), _conv3(width, width))
+        doublings = [layer for _ in range(_DOUBLINGS) for layer in (_conv3(width, 4 * width), nn.PixelShuffle(2))]
+        self.enlarge = nn.Sequential(*doublings, _conv3(width, picture_channels))
 
     def forward(self, x_nchw: Tensor) -> Tensor:
-        """(B, 64, H, W) -> (B, picture_channels, 8H, 8W)."""
+        """(B, width, H, W) -> (B, picture_channels, 8H, 8W)."""
         x = self.enter(x_nchw)
         y: Tensor = self.enlarge(x + self.blocks(x))
         return y
 
 
 class _Residual(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.second = _conv3(_WIDTH), _conv3(_WIDTH)
+        self.first, self.second = _conv3(width, width), _conv3(width, width)
 
     def forward(self, x_nchw: Tensor) -> Tensor:
         y: Tensor = self.second(self.first(x_nchw).relu())
         return x_nchw + y
 
 
-def _conv3(c_out: int) -> nn.Conv2d:
-    return nn.Conv2d(_WIDTH, c_out, 3, padding=1)
+def _conv3(c_in: int, c_out: int) -> nn.Conv2d:
+    return nn.Conv2d(c_in, c_out, 3, padding=1)

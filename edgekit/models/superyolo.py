@@ -18,13 +18,17 @@ from torch.nn import functional
 
 from edgekit.models.anchor_head import COARSE, FINE, MIDDLE, AnchorHead
 from edgekit.models.blocks import ConvBnAct, CspLayer, SppBottleneck
+from edgekit.models.detector import PICTURES, DetectorModule
 from edgekit.models.fold import fold_batch_norms
 from edgekit.models.fusion import MultimodalFusion
 from edgekit.models.neck import Pafpn
 from edgekit.models.super_resolution import SuperResolution
+from edgekit.process import DecodeSpec
 
 STRIDES = (4, 8, 16)
-INPUT_CHANNELS = {"rgb": 3, "ir": 3, "concat": 4, "mf": 4}
+PICTURES_OF = {"rgb": "rgb", "ir": "ir", "concat": "rgb+ir", "mf": "rgb+ir"}
+"""What each modality looks at."""
+INPUT_CHANNELS = {modality: PICTURES[pictures] for modality, pictures in PICTURES_OF.items()}
 """Input channels of each modality; infrared alone is fed as three equal channels, as published."""
 
 
@@ -38,6 +42,7 @@ class SuperYoloNumbers:
         heads: 1 (stride 4) or 3 (strides 4, 8, 16).
         act: silu | relu.
         super_resolution: with the training-only branch.
+        decoder: of the branch: channels and residual blocks.
         channels: of the stem and of the stages at strides 2, 4, 8, 16.
         repeats: bottlenecks of the four stages.
     """
@@ -47,6 +52,7 @@ class SuperYoloNumbers:
     heads: int = 1
     act: str = "silu"
     super_resolution: bool = False
+    decoder: tuple[int, int] = (64, 16)
     channels: tuple[int, int, int, int, int] = (32, 64, 128, 256, 512)
     repeats: tuple[int, int, int, int] = (1, 3, 3, 1)
 
@@ -57,9 +63,16 @@ class SuperYoloNumbers:
             raise ValueError(f"the network has 1 or 3 heads, got {self.heads}")
 
 
-def superyolo(num_classes: int, modality: str = "rgb") -> SuperYolo:
+def superyolo(num_classes: int, modality: str = "rgb", super_resolution: bool = True) -> SuperYolo:
     """SuperYOLO for training, with its branch: 4.83 M deployed parameters and 16.6 GMAC at 512 x 512."""
-    return SuperYolo(SuperYoloNumbers(num_classes, modality, super_resolution=True))
+    return SuperYolo(SuperYoloNumbers(num_classes, modality, super_resolution=super_resolution))
+
+
+def superyolo_small(num_classes: int, modality: str = "rgb") -> SuperYolo:
+    """SuperYOLO for processors: a quarter of the widths, one bottleneck a stage, no branch; not published."""
+    return SuperYolo(
+        SuperYoloNumbers(num_classes, modality, decoder=(16, 4), channels=(8, 16, 32, 64, 128), repeats=(1, 1, 1, 1))
+    )
 
 
 def ghost_network(num_classes: int, modality: str = "concat") -> SuperYolo:
@@ -79,18 +92,20 @@ class TrainingOutputs(NamedTuple):
     picture: Tensor | None
 
 
-class SuperYolo(nn.Module):
+class SuperYolo(DetectorModule):
     """The detector.
 
     In training mode the forward pass returns `TrainingOutputs`. In eval mode it returns one tensor (B, N, 5 + classes)
     in [0, 1], the layout of decode family `yolov5`, and never runs the super-resolution branch.
     """
 
+    training_only = ("super_resolution",)
+
     def __init__(self, numbers: SuperYoloNumbers):
         super().__init__()
         self.numbers = numbers
         self.num_classes = numbers.num_classes
-        self.in_channels = INPUT_CHANNELS[numbers.modality]
+        self.pictures = PICTURES_OF[numbers.modality]
         self.strides = STRIDES[: numbers.heads]
         _, _, c4, c8, c16 = numbers.channels
         self.backbone = SuperYoloBackbone(numbers)
@@ -98,9 +113,19 @@ class SuperYolo(nn.Module):
             TopDown((c4, c8, c16), numbers.act) if numbers.heads == 1 else Pafpn((c4, c8, c16), 1, numbers.act, False)
         )
         self.head = AnchorHead(
-            (c4, c8, c16)[: numbers.heads], (FINE, MIDDLE, COARSE)[: numbers.heads], numbers.num_classes
+            (c4, c8, c16)[: numbers.heads],
+            (FINE, MIDDLE, COARSE)[: numbers.heads],
+            numbers.num_classes,
+            self.strides,
         )
-        self.super_resolution = SuperResolution(c4, c16, self.in_channels) if numbers.super_resolution else None
+        self.super_resolution: SuperResolution | None = None
+        if numbers.super_resolution:
+            self.add_branch()
+
+    def add_branch(self) -> None:
+        """Give the network its training-only branch, randomly initialised."""
+        channels = self.numbers.channels
+        self.super_resolution = SuperResolution(channels[2], channels[4], self.in_channels, *self.numbers.decoder)
 
     def forward(self, x_nchw: Tensor) -> TrainingOutputs | Tensor:
         """(B, 3 or 4, H, W), H and W divisible by 16 -> `TrainingOutputs` when training, else (B, N, 5 + classes).
@@ -119,6 +144,11 @@ class SuperYolo(nn.Module):
             return self.head.flat(maps)
         picture = None if self.super_resolution is None else self.super_resolution(found.stride4, found.pooled)
         return TrainingOutputs(self.head(maps), picture)
+
+    @property
+    def decode_spec(self) -> DecodeSpec:
+        """Family `yolov5`, with the anchors."""
+        return DecodeSpec("yolov5", self.num_classes, self.strides, anchors=self.head.anchors)
 
     def deploy(self) -> SuperYolo:
         """A copy for inference: no super-resolution branch, batch norms folded, the same output."""
@@ -145,8 +175,8 @@ class SuperYoloBackbone(nn.Module):
         act, repeats = numbers.act, numbers.repeats
         stem, c2, c4, c8, c16 = numbers.channels
         if numbers.modality == "mf":
-            self.stem: nn.Module = MultimodalFusion()
-            stem = MultimodalFusion.out_channels
+            self.stem: nn.Module = MultimodalFusion(2 * stem)
+            stem = 2 * stem
         else:
             self.stem = ConvBnAct(INPUT_CHANNELS[numbers.modality], stem, 3, act=act)
         self.stage2 = _stage(stem, c2, repeats[0], act)

@@ -29,9 +29,28 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, about
 
 
-def load_weights(model: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:
-    """Copy the tensors below `prefix` into `model`; raises `ModelError` unless names and shapes all agree."""
-    state = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+def load_weights(
+    model: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path, optional: tuple[str, ...] = ()
+) -> None:
+    """Copy the tensors below `prefix` into `model`.
+
+    Args:
+        model: what is filled.
+        tensors: of the file.
+        prefix: in front of the names.
+        path: the file, for the error.
+        optional: submodules whose tensors are left alone where the model does not have them.
+
+    Raises:
+        ModelError: names and shapes do not all agree.
+    """
+    present = {name.partition(".")[0] for name in model.state_dict()}
+    skipped = tuple(f"{prefix}{name}." for name in optional if name not in present)
+    state = {
+        name[len(prefix) :]: value
+        for name, value in tensors.items()
+        if name.startswith(prefix) and not name.startswith(skipped)
+    }
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

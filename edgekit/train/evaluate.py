@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from edgekit.data.dataset import Dataset, load_image
+from edgekit.data.dataset import Dataset, load_image, load_infrared
 from edgekit.detections import Detections
 from edgekit.metrics.detection import DetectionScores, coco_ap
-from edgekit.models import Fasterx
+from edgekit.models import DetectorModule
 from edgekit.process import DecodeSpec, Preprocess, postprocess, prepare
 from edgekit.quant.swap import quant_layers
 
 Forward = Callable[[np.ndarray], np.ndarray]
 
 
-def forward_of(model: Fasterx) -> Forward:
-    """The deployed model as a function of NumPy arrays: (1, 3, H, W) -> (1, N, 5 + classes).
+def forward_of(model: DetectorModule) -> Forward:
+    """The deployed model as a function of NumPy arrays: (1, C, H, W) -> (1, N, 5 + classes).
 
     A quantised one computes in eval mode what is deployed, and stays as it is.
     """
@@ -41,17 +41,17 @@ def detect(
     """Detections of every image by image id, in original pixels."""
     found = {}
     for sample in dataset.samples:
-        x_nchw, letterbox = prepare(load_image(sample), preprocess)
+        infrared = load_infrared(sample) if preprocess.pairs else None
+        x_nchw, letterbox = prepare(load_image(sample), preprocess, infrared_hw=infrared)
         found[sample.image_id] = postprocess([forward(x_nchw)], decode, letterbox, preprocess, conf=conf)
     return found
 
 
 def evaluate(
-    model: Fasterx, dataset: Dataset, preprocess: Preprocess, score_classes: Sequence[str] = ()
+    model: DetectorModule, dataset: Dataset, preprocess: Preprocess, score_classes: Sequence[str] = ()
 ) -> tuple[DetectionScores, DetectionScores]:
     """Scores over `score_classes` (all if empty) and over every class."""
-    decode = DecodeSpec("yolox", model.num_classes, strides=tuple(model.strides))
-    found = detect(forward_of(model), dataset, preprocess, decode)
+    found = detect(forward_of(model), dataset, preprocess, model.decode_spec)
     everything = coco_ap(dataset, found)
     if not score_classes:
         return everything, everything

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgekit.errors import ModelError
-from edgekit.models import Fasterx
+from edgekit.models import DetectorModule
 from edgekit.models.blocks import Focus
 from edgekit.models.head import PixelEncoder
 from edgekit.models.weights import load_weights, read_checkpoint
 
 
-def load_initial(model: Fasterx, path: Path) -> None:
+def load_initial(model: DetectorModule, path: Path) -> None:
     """Put the float weights of `path` into `model`.
 
     Args:
@@ -35,7 +35,7 @@ def load_initial(model: Fasterx, path: Path) -> None:
     tensors, about = read_checkpoint(path)
     if "plan" in about:
         raise ModelError(f"{path} was trained quantised; start from the float checkpoint that it started from")
-    load_weights(model, tensors, "ema.", path)
+    load_weights(model, tensors, "ema.", path, model.training_only)
 
 
 def _convolutions(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
@@ -57,7 +57,7 @@ def _convolutions(path: Path) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 @torch.no_grad()
-def _load_folded(model: Fasterx, stored: dict[str, tuple[Tensor, Tensor]], path: Path) -> None:
+def _load_folded(model: DetectorModule, stored: dict[str, tuple[Tensor, Tensor]], path: Path) -> None:
     blocks = {f"{name}.conv.conv": name for name, m in model.named_modules() if isinstance(m, Focus | PixelEncoder)}
     modules = dict(model.named_modules())
     for name, conv in modules.items():

@@ -18,7 +18,7 @@ from edgekit.config import read_toml
 from edgekit.data.augment import Labelled
 from edgekit.data.dataset import Dataset
 from edgekit.errors import ConfigError
-from edgekit.models import Fasterx, network_preprocess, onnx_from_checkpoint
+from edgekit.models import DetectorModule, network_preprocess, onnx_from_checkpoint
 from edgekit.train.datasets import open_sets
 from edgekit.train.evaluate import evaluate
 from edgekit.train.interrupt import TrainingInterrupted, stop_requested
@@ -110,7 +110,7 @@ def fit(
             freeze_from(run, epoch)
             sums: dict[str, float] = {}
             for batch in run.loader.epoch(epoch, phase.batch, phase.size_wh, phase.full, run.progress.step_in_epoch):
-                losses = train_step(run, batch, total, use_l1=phase.full)
+                losses = train_step(run, batch, total, full=phase.full)
                 run.progress.seconds = time.monotonic() - began
                 _accumulate(sums, losses)
                 if progress:
@@ -161,8 +161,8 @@ def _row(run: Run, sums: dict[str, float]) -> dict[str, Any]:
 
 def _scores(run: Run, val_set: Dataset) -> dict[str, Any]:
     recipe, module = run.recipe, run.ema.module
-    assert isinstance(module, Fasterx)
-    preprocess = network_preprocess(recipe.height, recipe.width)
+    assert isinstance(module, DetectorModule)
+    preprocess = network_preprocess(recipe.height, recipe.width, module.pictures)
     chosen, everything = evaluate(module, val_set, preprocess, recipe.data.score_classes)
     run.progress.best_ap50 = max(run.progress.best_ap50, chosen.ap50)
     per_class = {name: _rounded(score.ap50) for name, score in everything.per_class.items()}

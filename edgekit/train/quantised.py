@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edgekit.errors import ConfigError
 from edgekit.graph.load import load_canonical
 from edgekit.graph.tidy import tidy
-from edgekit.models import Fasterx, export_onnx
+from edgekit.models import DetectorModule, export_onnx
 from edgekit.models.blocks import Focus
 from edgekit.models.head import PixelEncoder, Predictors
 from edgekit.precision import QuantPlan
@@ -34,11 +34,15 @@ from edgekit.quant.swap import dry_run, quant_layers
 from edgekit.train.loader import Loader
 from edgekit.train.recipe import Quant, Recipe
 
-EXAMPLE_SHAPE = (1, 3, 64, 64)
-"""Of the dry runs that find out who reads what; the smallest input that every model takes."""
+_SIDE = 64
 
 
-def quantised(model: Fasterx, recipe: Recipe, quant: Quant, loader: Loader) -> Fasterx:
+def example_of(model: DetectorModule, batch: int = 1) -> Tensor:
+    """Zeros for the dry runs that find out who reads what, of the smallest size that every model takes."""
+    return torch.zeros(batch, model.in_channels, _SIDE, _SIDE)
+
+
+def quantised(model: DetectorModule, recipe: Recipe, quant: Quant, loader: Loader) -> DetectorModule:
     """A copy of a float model with quantised layers and their first steps, which can be deployed as it is trained.
 
     Raises:
@@ -46,15 +50,15 @@ def quantised(model: Fasterx, recipe: Recipe, quant: Quant, loader: Loader) -> F
         ModelError: a layer would be deployed otherwise than it is trained.
     """
     rule = bits_rule(model, quant)
-    ready = prepare(model, torch.zeros(EXAMPLE_SHAPE), rule)
-    assert isinstance(ready, Fasterx)
+    ready = prepare(model, example_of(model), rule)
+    assert isinstance(ready, DetectorModule)
     share_through_encoders(ready)
     calibrate(ready, _pictures(recipe, quant, loader), quant.method)
     _check_deployable(ready)
     return ready
 
 
-def bits_rule(model: Fasterx, quant: Quant) -> Callable[[str, nn.Module], LayerBits]:
+def bits_rule(model: DetectorModule, quant: Quant) -> Callable[[str, nn.Module], LayerBits]:
     """Widths by the name of a layer, for `edgekit.quant.prepare`.
 
     Raises:
@@ -92,7 +96,7 @@ def _pictures(recipe: Recipe, quant: Quant, loader: Loader) -> Iterator[Tensor]:
 
 
 def export_quantised(
-    model: Fasterx,
+    model: DetectorModule,
     path: Path,
     size_hw: tuple[int, int],
     classes: Sequence[str],
@@ -104,14 +108,14 @@ def export_quantised(
         ModelError: a layer would be deployed otherwise than it was trained.
     """
     twin = float_twin(model)
-    assert isinstance(twin, Fasterx)
+    assert isinstance(twin, DetectorModule)
     export_onnx(twin, path, size_hw, classes, preprocess)
     graph = load_canonical(path)
     tidy(graph)
     return plan_for_graph(graph, model)
 
 
-def share_through_encoders(model: Fasterx) -> None:
+def share_through_encoders(model: DetectorModule) -> None:
     """Let a convolution behind a space-to-depth read through the quantiser of those that read the tensor itself.
 
     In training the rearranged tensor is another one. Deployed, the encoder is a strided convolution over the same
@@ -119,7 +123,7 @@ def share_through_encoders(model: Fasterx) -> None:
     """
     encoders = {block: block.conv.conv for block in model.modules() if isinstance(block, Focus | PixelEncoder)}
     readers = tuple(quant_layers(model).values())
-    calls = dry_run(model, torch.zeros(EXAMPLE_SHAPE), (*encoders, *readers))
+    calls = dry_run(model, example_of(model), (*encoders, *readers))
     owners: dict[int, nn.Module] = {}
     for call in calls:
         if isinstance(call.module, QuantConv2d) and (quantizer := input_quantizer_of(call.module)) is not None:
@@ -130,7 +134,7 @@ def share_through_encoders(model: Fasterx) -> None:
             read_with(layer, owners[id(call.input)])
 
 
-def _check_deployable(model: Fasterx) -> None:
+def _check_deployable(model: DetectorModule) -> None:
     """Seconds now, instead of an error after hours of training.
 
     Steps that are equal after calibration go their own ways in training, so that each is given a value of its own.
@@ -141,4 +145,4 @@ def _check_deployable(model: Fasterx) -> None:
         quantizer.set_step(quantizer.scale.detach() * (1 + index / 1024))
     names = [str(index) for index in range(model.num_classes)]
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-        export_quantised(apart, Path(folder) / "network.onnx", (EXAMPLE_SHAPE[2], EXAMPLE_SHAPE[3]), names)
+        export_quantised(apart, Path(folder) / "network.onnx", (_SIDE, _SIDE), names)

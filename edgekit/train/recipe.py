@@ -98,6 +98,46 @@ class Optim:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorGains:
+    """Weights of the loss of networks with anchors, as YOLOv5 v5.0 and SuperYOLO have them.
+
+    Attributes:
+        box: of 1 - CIoU; divided among the levels.
+        obj: of objectness; SuperYOLO trains with (1024 / 640)^2, whatever the input.
+        cls: of the classes, with 80 of them; fewer classes weigh less.
+        ratio: an anchor takes an object whose sides are less than so many times its own, and more than one so-many-th.
+    """
+
+    box: float = 0.05
+    obj: float = 2.56
+    cls: float = 0.5
+    ratio: float = 4.0
+
+    def __post_init__(self) -> None:
+        if min(self.box, self.obj, self.cls) < 0:
+            raise ValueError(f"anchors.box, obj and cls must be 0 or more, got {self.box}, {self.obj}, {self.cls}")
+        if self.ratio <= 1:
+            raise ValueError(f"anchors.ratio {self.ratio} must be above 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """SuperYOLO's second task: the network has to restore the picture at twice the size, from training pictures of it.
+
+    Attributes:
+        weight: of the mean absolute error, of pixels in [0, 1], beside the detection loss of an image. As published it
+            is 0.1 beside the loss times its batch of 2, which is 0.05 here. 0 trains without the branch on the same
+            samples: what a comparison needs.
+    """
+
+    weight: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise ValueError(f"super_resolution.weight {self.weight} must be 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
 class Quant:
     """Quantisation in training: LSQ on weights and inputs of every convolution.
 
@@ -178,12 +218,14 @@ class Recipe:
         device: auto | cpu | cuda.
         threads: torch threads; 0 leaves torch's choice.
         eval_every: epochs between evaluations.
-        box_loss: iou | giou | ciou.
+        box_loss: iou | giou | ciou; of networks without anchors.
         init: checkpoint whose averaged weights the run starts from, or a plain ONNX file that edgekit wrote of one (its
             batch norms are folded: for `quant.freeze_epoch = 0` alone); empty is random.
         data: see `DataSet`.
         augment: see `Augment`.
         optim: see `Optim`.
+        anchors: see `AnchorGains`; for networks with anchors.
+        super_resolution: see `Restoring`; without it there is no such task.
         quant: see `Quant`; without it the network is float.
         distill: see `Distill`; without it there is no teacher.
     """
@@ -208,6 +250,8 @@ class Recipe:
     init: str = ""
     augment: Augment = field(default_factory=Augment)
     optim: Optim = field(default_factory=Optim)
+    anchors: AnchorGains = field(default_factory=AnchorGains)
+    super_resolution: Restoring | None = None
     quant: Quant | None = None
     distill: Distill | None = None
 

@@ -15,13 +15,13 @@ from torch import nn
 
 from edgekit.data.augment import Labelled
 from edgekit.errors import ConfigError, DataError
-from edgekit.models import Fasterx, build
+from edgekit.models import DetectorModule, build
 from edgekit.quant import freeze_norms, plan_of
 from edgekit.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from edgekit.train.criterion import Criterion, criterion_for
 from edgekit.train.ema import Ema
 from edgekit.train.initial import load_initial
 from edgekit.train.loader import Loader
-from edgekit.train.losses import DetectionLoss
 from edgekit.train.quantised import quantised
 from edgekit.train.recipe import Optim, Recipe
 from edgekit.train.sync_norm import synchronise_norms
@@ -40,7 +40,7 @@ class Run:
         ema: averaged weights.
         optimizer: over `model`'s parameters.
         loader: training batches.
-        loss: labels and raw maps to losses.
+        criterion: outputs and labels to the loss.
         classes: class names.
         progress: where the run stands.
         teaching: the distiller and its teacher, or None.
@@ -48,12 +48,12 @@ class Run:
 
     recipe: Recipe
     fabric: Fabric
-    model: Fasterx
+    model: DetectorModule
     forward: nn.Module
     ema: Ema
     optimizer: torch.optim.Optimizer
     loader: Loader
-    loss: DetectionLoss
+    criterion: Criterion
     classes: tuple[str, ...]
     progress: Progress
     teaching: Teaching | None = None
@@ -95,8 +95,8 @@ def start(recipe: Recipe, items: Sequence[Labelled], classes: tuple[str, ...], e
     if teaching is not None:
         teaching.to(fabric.device)
     ema = Ema(model, recipe.optim.ema)  # after Fabric has put the model where and in the precision that it runs
-    loss = DetectionLoss(model.strides, recipe.box_loss)
-    return Run(recipe, fabric, model, forward, ema, optimizer, loader, loss, classes, Progress(), teaching)
+    criterion = criterion_for(model, recipe)
+    return Run(recipe, fabric, model, forward, ema, optimizer, loader, criterion, classes, Progress(), teaching)
 
 
 def _check_processes(recipe: Recipe, processes: int) -> None:
@@ -111,9 +111,10 @@ def _check_processes(recipe: Recipe, processes: int) -> None:
 
 def _networks(
     recipe: Recipe, loader: Loader, num_classes: int
-) -> tuple[Fasterx, Teaching | None, Sequence[nn.Parameter]]:
+) -> tuple[DetectorModule, Teaching | None, Sequence[nn.Parameter]]:
     """What is trained, who teaches it, and the parameters that the optimiser holds."""
-    model = build(recipe.model, num_classes)
+    restoring = recipe.super_resolution is not None and recipe.super_resolution.weight > 0
+    model = build(recipe.model, num_classes, restoring)
     if recipe.init:
         load_initial(model, Path(recipe.init))
     if recipe.quant is None:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from edgekit.errors import DataError
+from edgekit.train.criterion import total_of
 from edgekit.train.loader import Batch
 from edgekit.train.run import Run
 from edgekit.train.schedule import learning_rate
 
 
-def train_step(run: Run, batch: Batch, total: int, use_l1: bool) -> dict[str, float]:
-    """Forward, assign, backward, step, average; returns each loss per positive cell, and a distiller's as they are.
+def train_step(run: Run, batch: Batch, total: int, full: bool) -> dict[str, float]:
+    """Forward, assign, backward, step, average; returns each part of the loss by name, and a distiller's as they are.
 
     Args:
         run: changed in place.
         batch: this process's samples.
         total: steps of the whole run, for the schedule.
-        use_l1: add the L1 box loss.
+        full: whether these are the full frames of the last epochs.
 
     Raises:
         DataError: the loss is not finite; weights are as before the step.
@@ -30,10 +32,11 @@ def train_step(run: Run, batch: Batch, total: int, use_l1: bool) -> dict[str, fl
     batch = batch.to(run.fabric.device)
     taught: dict[str, Tensor] = {}
     if run.teaching is None:
-        maps = run.forward(batch.x_nchw)
+        outputs = run.forward(batch.x_nchw)
     else:
-        maps, taught = run.teaching.forward(run.model, batch.x_nchw, run.progress, run.recipe)
-    loss, named = with_taught(*normalised(run.fabric, run.loss(maps, batch.targets, use_l1)), taught)
+        outputs, taught = run.teaching.forward(run.model, batch.x_nchw, run.progress, run.recipe)
+    terms = run.criterion(outputs, batch, full)
+    loss, named = with_taught(*total_of(terms, run.fabric.world_size, partial(_summed, run.fabric)), taught)
     if not math.isfinite(named["loss"]):
         raise DataError(
             f"the loss became {named['loss']} at step {run.progress.step}; "
@@ -59,20 +62,8 @@ def _set_learning_rate(run: Run, total: int) -> None:
         group["lr"] = lr
 
 
-def normalised(fabric: Fabric, sums: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """The loss to step on, and each part as a number.
-
-    Sums are divided by the positives of *all* processes. Gradients are averaged over processes, so that the loss is
-    multiplied by their number: the step is then that of one process with the whole batch.
-    """
-    parts = [name for name in sums if name != "positives"]
-    values = torch.stack([sums[name].detach() for name in (*parts, "positives")])
-    if fabric.world_size > 1:
-        values = torch.as_tensor(fabric.all_reduce(values, reduce_op="sum"))
-    positives = values[-1].clamp(min=1.0)
-    loss = torch.stack([sums[name] for name in parts]).sum() * (fabric.world_size / positives)
-    named: dict[str, float] = dict(zip(parts, (values[:-1] / positives).tolist(), strict=True))
-    return loss, {"loss": sum(named.values()), **named}
+def _summed(fabric: Fabric, values: Tensor) -> Tensor:
+    return torch.as_tensor(fabric.all_reduce(values, reduce_op="sum"))
 
 
 def with_taught(loss: Tensor, named: dict[str, float], taught: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,9 @@ from torch import Tensor, nn
 from edgekit.distill import DISTILLERS, Distiller, Stage, Step, start, views_of
 from edgekit.distill import Progress as DistillProgress
 from edgekit.errors import ConfigError
-from edgekit.models import Fasterx
+from edgekit.models import DetectorModule
 from edgekit.train.checkpoint import Progress
-from edgekit.train.quantised import EXAMPLE_SHAPE
+from edgekit.train.quantised import example_of
 from edgekit.train.recipe import Distill, Recipe
 
 
@@ -37,19 +38,19 @@ class Teaching:
         self.teacher.to(device)
 
     def forward(
-        self, student: Fasterx, x_nchw: Tensor, progress: Progress, recipe: Recipe
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """One pass of both: (B, 3, H, W) -> the student's raw maps, and the weighted losses by name."""
+        self, student: DetectorModule, x_nchw: Tensor, progress: Progress, recipe: Recipe
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """One pass of both: (B, C, H, W) -> what the student returned, and the weighted losses by name."""
         # What a method draws is a function of (seed, step), as samples are: a resumed run draws the same.
         torch.manual_seed((recipe.seed << 32) + progress.step)
         models = {"student": student, "teacher": self.teacher}
         views = views_of(self.distiller, self.stage, models, {"image": x_nchw})
         losses = self.distiller(Step(views, progress=DistillProgress(progress.step, progress.epoch, recipe.epochs)))
-        return list(views["student"].out.values()), losses
+        return views["student"].returned, losses
 
 
 def start_teaching(
-    recipe: Recipe, distill: Distill, student: Fasterx, twin: Fasterx
+    recipe: Recipe, distill: Distill, student: DetectorModule, twin: DetectorModule
 ) -> tuple[Teaching, Sequence[nn.Parameter]]:
     """Build the distiller; also the parameters that the optimiser has to hold.
 
@@ -71,6 +72,6 @@ def start_teaching(
             f"{', '.join(roles)}; {len(method.stages)} stages); run it from Python"
         )
     distiller, stage = method(distill.options()), method.stages[0]
-    images = {"image": torch.rand(2, *EXAMPLE_SHAPE[1:])}
+    images = {"image": torch.rand_like(example_of(student, 2))}
     parameters = start(distiller, stage, {"student": student, "teacher": twin}, images)
     return Teaching(distiller, stage, twin), parameters

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from edgekit.models import Fasterx, build, export_onnx, network_preprocess
+from edgekit.models import DetectorModule, build, export_onnx, network_preprocess
 from edgekit.models.weights import load_weights, read_checkpoint
 from edgekit.precision import QuantPlan
 from edgekit.quant import apply_plan
-from edgekit.train.quantised import EXAMPLE_SHAPE, export_quantised, share_through_encoders
+from edgekit.train.quantised import example_of, export_quantised, share_through_encoders
 
 
-def network_from_checkpoint(path: Path) -> tuple[Fasterx, dict[str, Any]]:
+def network_from_checkpoint(path: Path) -> tuple[DetectorModule, dict[str, Any]]:
     """The averaged network of a checkpoint in eval mode, quantised if it was trained so, and what was kept with it.
 
     Raises:
@@ -23,11 +21,11 @@ def network_from_checkpoint(path: Path) -> tuple[Fasterx, dict[str, Any]]:
     tensors, about = read_checkpoint(path)
     model = build(about["model"], len(about["classes"]))
     if "plan" in about:
-        quantised = apply_plan(model, QuantPlan.from_json(about["plan"]), torch.zeros(EXAMPLE_SHAPE))
-        assert isinstance(quantised, Fasterx)
+        quantised = apply_plan(model, QuantPlan.from_json(about["plan"]), example_of(model))
+        assert isinstance(quantised, DetectorModule)
         share_through_encoders(quantised)
         model = quantised
-    load_weights(model, tensors, "ema.", path)
+    load_weights(model, tensors, "ema.", path, model.training_only)
     return model.eval(), about
 
 
@@ -42,7 +40,7 @@ def export_checkpoint(checkpoint: Path, path: Path) -> tuple[QuantPlan, dict[str
     """
     model, about = network_from_checkpoint(checkpoint)
     height, width = about["size_hw"]
-    preprocess = network_preprocess(height, width).to_json()
+    preprocess = network_preprocess(height, width, model.pictures).to_json()
     if "plan" not in about:
         export_onnx(model, path, (height, width), about["classes"], preprocess)
         return None

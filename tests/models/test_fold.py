@@ -36,7 +36,7 @@ def test_deploy_keeps_the_output(name: str) -> None:
     torch.manual_seed(0)
     model = with_statistics(build(name, 3))
     deployed = model.deploy()
-    x = torch.rand(1, 3, 64, 128)
+    x = torch.rand(1, model.in_channels, 64, 128)
     with torch.inference_mode():
         assert torch.allclose(deployed(x), model(x), atol=1e-4)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in deployed.modules())

@@ -111,7 +111,7 @@ def test_json_round_trip():
         ({"height": 0}, "at least 1 x 1"),
         ({"letterbox": "middle"}, "letterbox is one of"),
         ({"std": (1.0, 0.0, 1.0)}, "std not 0"),
-        ({"mean": (1.0,)}, "three values"),
+        ({"mean": (1.0,)}, "3 values"),
         ({"pad_value": 300}, "0 to 255"),
     ],
 )
