@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from edgekit.bench.account import BoardLog
 from edgekit.bench.flights import playable
+from edgekit.bench.gated import gate_summary
 from edgekit.bench.layers import ProfileRows, profile_rows
 from edgekit.bench.locks import LockedClocks, restore_clocks
 from edgekit.bench.measure import Progress, Runner, measure
@@ -22,16 +23,19 @@ from edgekit.bench.record import (
     utc_now,
 )
 from edgekit.bundle import open_bundle
-from edgekit.errors import BackendError, ConfigError
+from edgekit.errors import ConfigError, EdgekitError
 from edgekit.files import PathLike
 from edgekit.jetson import this_profile
 from edgekit.runtime.detector import Detector, open_detector
+from edgekit.runtime.gate import open_gate
 from edgekit.runtime.session import Session
 from edgekit.runtime.sources import Stream, open_source
 from edgekit.runtime.tracking import open_tracker
+from edgekit.runtime.wake import GateOptions
 
 DEFAULT_SOURCE = "synth://?seed=7&size=1280x720&frames=60"
 _PROFILE_FRAMES = 30
+_GATE_AS_USUAL = GateOptions()
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class BenchConfig:
         need_power: fail at once where the board's power is not known.
         idle_s: how long power is read before the bundle is opened; not at all where it is not known.
         sensor_period_s: between two readings of power and clocks.
+        gate: a bundle that decides which frames the first bundle sees, or None; a second one sees all.
+        gate_options: when it does.
     """
 
     source: str = DEFAULT_SOURCE
@@ -76,6 +82,8 @@ class BenchConfig:
     need_power: bool = False
     idle_s: float = 2.0
     sensor_period_s: float = 0.05
+    gate: Optional[PathLike] = None
+    gate_options: GateOptions = _GATE_AS_USUAL
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.warmup < 0:
@@ -115,7 +123,7 @@ def bench(
             and not known.
     """
     bundles = [bundle] if vs is None else [bundle, vs]
-    for path in bundles:
+    for path in bundles if config.gate is None else bundles + [config.gate]:
         open_bundle(path, verify=False)  # a wrong name is told before anything is rendered
     method = _method(config)
     restore_clocks(root)
@@ -147,7 +155,7 @@ def _measured(
     try:
         board.wait_idle(config.idle_s)
         for path in bundles:
-            opened.append(_open(path, config))
+            opened.append(_open(path, config, gated=not opened))
         memory["loaded"] = read_memory_mb().get("rss", 0.0)
         board.begin()
         with _first_stream(config, method, alone) as first:
@@ -171,7 +179,7 @@ def _measured(
     finally:
         board.stop()
         for lane in opened:
-            lane.runner.detector.close()
+            lane.close()
     if config.layers:
         lanes = [_with_layers(lane, path, config, progress) for lane, path in zip(lanes, bundles)]
     return BenchResult(
@@ -193,26 +201,42 @@ class _Opened:
     artifact: Dict[str, Any]
     open_ms: float
     layer_info: List[Dict[str, Any]]
+    gate_artifact: Optional[Dict[str, Any]] = None
 
     def result(self, seconds: float, alone: bool) -> Lane:
         """What it took; in turns with another its rate follows from its own time."""
         samples = self.runner.samples
         busy_s = seconds if alone else sum(samples.stages["end_to_end"]) / 1e3
         fps = len(samples.t_s) / busy_s if busy_s > 0 else 0.0
-        return Lane(self.artifact, samples, self.open_ms, fps, layer_info=self.layer_info)
+        return Lane(self.artifact, samples, self.open_ms, fps, layer_info=self.layer_info, gate=self._gate())
+
+    def _gate(self) -> Optional[Dict[str, Any]]:
+        gate, samples = self.runner.gate, self.runner.samples
+        if gate is None or self.gate_artifact is None:
+            return None
+        return gate_summary(samples.looks, samples.stages, samples.objects, self.gate_artifact, gate.options, gate.conf)
+
+    def close(self) -> None:
+        """Free the networks."""
+        self.runner.detector.close()
+        if self.runner.gate is not None:
+            self.runner.gate.close()
 
 
-def _open(path: PathLike, config: BenchConfig) -> _Opened:
+def _open(path: PathLike, config: BenchConfig, gated: bool) -> _Opened:
     start = time.monotonic()
     detector = open_detector(path, config.lowering, config.threads, device=config.device)
     open_ms = (time.monotonic() - start) * 1e3
     tracker = open_tracker(config.tracker) if config.tracker else None
     try:
         layer_info = detector.session.layer_info() if config.layer_info else []
-    except BackendError:
+        gate = open_gate(config.gate, config.gate_options) if gated and config.gate is not None else None
+    except EdgekitError:
         detector.close()
         raise
-    return _Opened(Runner(detector, tracker, config.conf), _artifact(path, detector), open_ms, layer_info)
+    runner = Runner(detector, tracker, config.conf, gate=gate)
+    gate_artifact = None if gate is None or config.gate is None else _artifact(config.gate, gate.detector)
+    return _Opened(runner, _artifact(path, detector), open_ms, layer_info, gate_artifact)
 
 
 def _artifact(path: PathLike, detector: Detector) -> Dict[str, Any]:

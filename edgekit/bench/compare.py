@@ -118,9 +118,10 @@ def against(new: Dict[str, Any], old: Dict[str, Any]) -> Dict[str, Any]:
             )
         )
     ours, theirs = new["samples"]["stages"], old["samples"]["stages"]
+    gated = new.get("gate") or old.get("gate")  # a stage slept through has no ratio
     ratios = {
         stage: ratio_of_separate_medians(theirs[stage], ours[stage])
-        for stage in ours
+        for stage in (() if gated else ours)
         if stage not in ("capture", "end_to_end") and stage in theirs and np.median(ours[stage]) > 0
     }
     ratios["process"] = ratio_of_separate_medians(_process(theirs), _process(ours))
@@ -162,6 +163,7 @@ def comparability_warnings(first: Dict[str, Any], second: Dict[str, Any]) -> Lis
         _differing("locked clocks", first, second, "method", "clocks_locked"),
         _differing("governor of the processor", first, second, "machine", "governor"),
         _differing("power measured at", first, second, "power", "rail"),
+        _differently_gated(first, second),
     ]
     found += [_differing(words, first, second, "method", key) for key, words in _TIMED.items()]
     found += [_clock_apart(first, second, key) for key in ("gpu_mhz", "memory_mhz", "cpu_mhz")]
@@ -225,6 +227,14 @@ def _differing(words: str, first: Dict[str, Any], second: Dict[str, Any], *keys:
 
 def _shown(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _differently_gated(first: Dict[str, Any], second: Dict[str, Any]) -> Optional[str]:
+    one, other = [
+        "none" if not result.get("gate") else "{artifact[file]} at {conf:g}, {hold}, {every}".format(**result["gate"])
+        for result in (first, second)
+    ]
+    return None if one == other else "gate: {} and {}".format(one, other)
 
 
 def _clock_apart(first: Dict[str, Any], second: Dict[str, Any], key: str) -> Optional[str]:

@@ -6,9 +6,11 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 from edgekit.bench.memory import MemoryLog
 from edgekit.bench.record import Samples
 from edgekit.bench.timing import Clock, shuffled_orders
+from edgekit.detections import Detections
 from edgekit.errors import SourceError
 from edgekit.frames import Frame
-from edgekit.runtime.detector import Detector
+from edgekit.runtime.detector import Detector, Stages
+from edgekit.runtime.gate import Gate
 from edgekit.runtime.sources import Stream
 from edgekit.runtime.tracking import Tracker
 
@@ -48,6 +50,7 @@ class Runner:
         tracker: follows them, or None.
         conf: lowest score of a box; where None the detector's own, and at most 0.1 with a tracker.
         clock: seconds, the one that stamps `Frame.t_capture_s`.
+        gate: decides which frames the detector sees; what it sleeps through takes it no time.
     """
 
     def __init__(
@@ -56,9 +59,11 @@ class Runner:
         tracker: Optional[Tracker] = None,
         conf: Optional[float] = None,
         clock: Clock = time.monotonic,
+        gate: Optional[Gate] = None,
     ) -> None:
         self.detector = detector
         self.tracker = tracker
+        self.gate = gate
         self.samples = Samples()
         self.last_done_s = 0.0
         self._conf = conf
@@ -77,22 +82,25 @@ class Runner:
             t_s: when that was, since the first counted frame; None for a frame of the warm-up.
         """
         start = self._clock()
-        detections = self.detector(frame.image_hwc, conf=self._conf)
+        look = None if self.gate is None else self.gate.look(frame)
+        detected = look is None or look.awake
+        detections = self.detector(frame.image_hwc, conf=self._conf) if detected else Detections.empty()
         found = self._clock()
-        if self.tracker is not None:
-            self.tracker.update(detections, frame.image_hwc, self._steps(frame.index))
+        reported = self._track(frame, detections) if detected else detections
+        if self.gate is not None and len(reported):
+            self.gate.found(frame)
         self.last_done_s = self._clock()
         process_ms = (self.last_done_s - start) * 1e3
         if t_s is None:
             self.samples.warmup_ms.append(capture_ms + process_ms)
             return
-        stages = self.detector.stages
+        stages = self.detector.stages if detected else Stages()
         taken = {
             "capture": capture_ms,
             "preprocess": stages.preprocess_ms,
             "infer": stages.infer_ms,
             "postprocess": stages.postprocess_ms,
-            "track": (self.last_done_s - found) * 1e3 if self.tracker is not None else 0.0,
+            "track": (self.last_done_s - found) * 1e3 if detected and self.tracker is not None else 0.0,
             "end_to_end": capture_ms + process_ms,
         }
         for stage, value in taken.items():
@@ -100,8 +108,15 @@ class Runner:
         self.samples.t_s.append(t_s)
         self.samples.frame_age_ms.append(age_ms + process_ms)
         self.samples.objects.append(len(detections))
-        if self.detector.session.last_times is not None:
+        if look is not None:
+            self.samples.looks.append(look)
+        if detected and self.detector.session.last_times is not None:
             self.samples.runs.append(self.detector.session.last_times)
+
+    def _track(self, frame: Frame, detections: Detections) -> Detections:
+        if self.tracker is None:
+            return detections
+        return self.tracker.update(detections, frame.image_hwc, self._steps(frame.index))
 
     def _steps(self, index: int) -> int:
         """Frames since the last one; a source that starts again is a cut."""

@@ -6,6 +6,7 @@ import platform
 import re
 import time
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import edgekit
 from edgekit.bench.account import Account
 from edgekit.bench.clocks import cpu_governor
 from edgekit.bench.compare import Ratio, ratio_of_medians
+from edgekit.bench.gated import gate_energy
 from edgekit.bench.layers import ProfileRows, run_lists, run_summaries, trace_rows
 from edgekit.bench.memory import growth_mb_per_1000_frames
 from edgekit.bench.timing import summary
@@ -23,6 +25,7 @@ from edgekit.files import PathLike, atomic_write
 from edgekit.jetson import this_profile
 from edgekit.nvpmodel import power_mode
 from edgekit.runtime.session import RunTimes
+from edgekit.runtime.wake import Look
 
 FORMAT = "edgekit-bench"
 VERSION = 1
@@ -40,6 +43,7 @@ class Samples:
         objects: boxes found.
         warmup_ms: end to end of the frames before.
         runs: the parts of the network's run on a GPU; empty on a processor.
+        looks: what a gate decided about each frame; empty without one.
     """
 
     t_s: List[float] = field(default_factory=list)
@@ -48,6 +52,7 @@ class Samples:
     objects: List[int] = field(default_factory=list)
     warmup_ms: List[float] = field(default_factory=list)
     runs: List[RunTimes] = field(default_factory=list)
+    looks: List[Look] = field(default_factory=list)
 
     @property
     def process_ms(self) -> List[float]:
@@ -63,6 +68,7 @@ class Samples:
             "objects": list(self.objects),
             "warmup_ms": [round(value, 4) for value in self.warmup_ms],
             "gpu": run_lists(self.runs) if self.runs else {},
+            "gate": [[look.verdict, None if look.ms is None else round(look.ms, 4)] for look in self.looks],
         }
 
 
@@ -77,6 +83,7 @@ class Lane:
         fps: frames a second.
         layers: time of each layer, see `edgekit.bench.layers.profile_rows`; empty when not asked for.
         layer_info: what the layers became, see `Session.layer_info`; empty when not asked for.
+        gate: what a gate did, see `edgekit.bench.gated.gate_summary`; None without one.
     """
 
     artifact: Dict[str, Any]
@@ -85,6 +92,7 @@ class Lane:
     fps: float
     layers: ProfileRows = field(default_factory=list)
     layer_info: ProfileRows = field(default_factory=list)
+    gate: Optional[Dict[str, Any]] = None
 
     def to_json(self, first_s: float, raw: bool) -> Dict[str, Any]:
         """Numbers first, raw samples last and only if asked for."""
@@ -153,6 +161,7 @@ class BenchResult:
         value["machine"] = self.machine
         value["libraries"] = self.libraries
         value["method"] = dict(self.method, sampler=self.account.sampler)
+        value["gate"] = self._gate()
         value["warnings"] = self._warnings()
         value["vs"] = None
         if raw:
@@ -168,7 +177,20 @@ class BenchResult:
         """What makes this result doubtful by itself, a phrase each."""
         mode = self.machine.get("power_mode")
         wrong = [] if mode is None or mode["agrees"] else [mode["message"]]
-        return wrong + list(self.account.warnings)
+        gate = self.lane.gate
+        return wrong + list(self.account.warnings) + ([] if gate is None else list(gate["doubts"]))
+
+    def _gate(self) -> Optional[Dict[str, Any]]:
+        """What the gate did; in turns with another bundle beside what that one took without it."""
+        gate = self.lane.gate
+        if gate is None:
+            return None
+        mean_ms = [
+            None if lane is None else round(float(np.mean(lane.samples.process_ms)), 4)
+            for lane in (self.lane, self.other)
+        ]
+        energy = gate_energy(self.lane.samples.looks, self.account.samples.get("frame_energy_j", []))
+        return dict(gate, mean_ms=mean_ms[0], vs_mean_ms=mean_ms[1], energy=energy)
 
     def speedups(self) -> Dict[str, Ratio]:
         """How many times as fast as the other bundle this one is: stage -> ratio; "process" is all but the capture."""
@@ -178,7 +200,7 @@ class BenchResult:
         ratios = {
             stage: ratio_of_medians(theirs.stages[stage], ours.stages[stage])
             for stage in STAGES[1:-1]
-            if np.median(ours.stages[stage]) > 0
+            if np.median(ours.stages[stage]) > 0 and not ours.looks  # a stage slept through has no ratio
         }
         ratios["process"] = ratio_of_medians(theirs.process_ms, ours.process_ms)
         return ratios
@@ -230,11 +252,13 @@ class BenchResult:
             raise GateError("{} is {:.4g} {}, the gate is {:g} {}".format(words, power[key], unit, gate, unit))
 
     def trace(self) -> ProfileRows:
-        """The run as trtexec's `--exportTimes` array."""
+        """The run as trtexec's `--exportTimes` array; frames that a gate slept through are not in it."""
         samples = self.lane.samples
-        before = zip(samples.t_s, samples.stages["preprocess"])
-        start_s = [taken + preprocess / 1e3 for taken, preprocess in before]
-        return trace_rows(start_s, samples.stages["infer"], samples.stages["end_to_end"], samples.runs)
+        ran = [not samples.looks or samples.looks[number].awake for number in range(len(samples.t_s))]
+        names = ("preprocess", "infer", "end_to_end")
+        before_ms, infer_ms, whole_ms = (list(compress(samples.stages[name], ran)) for name in names)
+        start_s = [taken + before / 1e3 for taken, before in zip(compress(samples.t_s, ran), before_ms)]
+        return trace_rows(start_s, infer_ms, whole_ms, samples.runs)
 
     def write(self, path: PathLike) -> None:
         """Write the whole result as JSON.

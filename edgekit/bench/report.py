@@ -58,6 +58,7 @@ def render(value: Dict[str, Any]) -> str:
         clocks=value.get("clocks", {}),
         footprint=value["memory_mb"].get("total", {"missing": _NOT_KEPT}),
         warnings=value.get("warnings", []),
+        gate=value.get("gate"),
     )
     return text
 

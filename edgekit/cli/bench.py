@@ -22,6 +22,10 @@ def bench(
     ),
     warmup: int = typer.Option(20, "--warmup", metavar="N", min=0, help="Frames before the first that counts."),
     policy: Optional[str] = options.POLICY,
+    gate: Optional[str] = options.GATE,
+    gate_conf: Optional[float] = options.GATE_CONF,
+    gate_hold: Optional[int] = options.GATE_HOLD,
+    gate_every: Optional[int] = options.GATE_EVERY,
     track: str = options.TRACK,
     conf: Optional[float] = options.CONF,
     lowering: Optional[str] = options.LOWERING,
@@ -64,6 +68,7 @@ def bench(
     from edgekit.bench import bench as measure
     from edgekit.cli import screen
     from edgekit.cli.bench_screen import draw
+    from edgekit.cli.gate import gate_options
 
     if predict is not None:
         from edgekit.cli.predict import show_predictions
@@ -87,6 +92,8 @@ def bench(
         layer_info=export_layer_info is not None,
         lock_clocks=lock_clocks,
         need_power=max_watts is not None or max_joules is not None,
+        gate=gate,
+        gate_options=gate_options(gate, gate_conf, gate_hold, gate_every),
     )
     with screen.progress("measure") as progress:
         result = measure(bundle, vs, config, progress)

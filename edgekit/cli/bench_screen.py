@@ -17,6 +17,7 @@ def draw(result: Any, value: Dict[str, Any], bundle: str) -> Any:
     from rich.text import Text
 
     from edgekit.cli import screen
+    from edgekit.cli.gate import gate_facts
 
     columns = ("milliseconds", "p50", "p90", "p99", "max", "share")
     parts: List[Any] = [
@@ -26,6 +27,9 @@ def draw(result: Any, value: Dict[str, Any], bundle: str) -> Any:
         Text(""),
         screen.facts(_summary(value)),
     ]
+    if value["gate"]:
+        title = "Woken by {file} ({lowering}, {input})".format(**value["gate"]["artifact"])
+        parts += [Text(""), screen.facts(gate_facts(value["gate"]), title)]
     parts += [Text.assemble(("doubtful   ", "yellow"), warning) for warning in value["warnings"]]
     if value["layers"]:
         parts += [Text(""), _layer_table(value["layers"])]

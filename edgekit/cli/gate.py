@@ -28,19 +28,14 @@ def gate_facts(wake: Dict[str, Any]) -> List[Tuple[str, str]]:
     """Name and words of each thing to tell about a run with a gate.
 
     Args:
-        wake: `WakeSummary.to_json`.
+        wake: `WakeSummary.to_json`, or what a bench result has under `gate`.
     """
     verdicts = wake["verdicts"]
-    return [
+    facts = [
         (
             "awake",
-            "{:.1f} % of {} frames ({} seen, {} held, {} due), {} slept through".format(
-                100 * wake["share_awake"],
-                wake["frames"],
-                verdicts["seen"],
-                verdicts["hold"],
-                verdicts["due"],
-                verdicts["asleep"],
+            "{:.1f} % of {} frames ({seen} seen, {hold} held, {due} due), {asleep} slept through".format(
+                100 * wake["share_awake"], wake["frames"], **verdicts
             ),
         ),
         (
@@ -53,3 +48,18 @@ def gate_facts(wake: Dict[str, Any]) -> List[Tuple[str, str]]:
         ),
         ("heartbeats", "{heartbeats}, of which {overlooked} found something".format(**wake)),
     ]
+    energy = wake.get("energy")
+    if energy:
+        facts.append(
+            (
+                "energy",
+                "{awake_j:.4g} J a frame awake, {asleep_j:.4g} J asleep: {saved_j:+.4g} J saved a frame".format(
+                    **energy
+                ),
+            )
+        )
+    if wake.get("vs_mean_ms") is not None:
+        facts.append(
+            ("mean", "{mean_ms:.2f} ms a frame, the other bundle {vs_mean_ms:.2f} ms without a gate".format(**wake))
+        )
+    return facts

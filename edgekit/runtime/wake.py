@@ -1,8 +1,9 @@
 """When a wake-up cascade runs its large network: the policy and its account, without any network.
 
-A frame gives one of four verdicts, the first that holds:
+A frame gives one of five verdicts, the first that holds:
 
-due     the detector has not run for `every` frames (or never): it runs whatever the gate may say, so that a gate that
+first   the first frame of a flight: the detector runs, as nobody knows anything yet.
+due     the detector has not run for `every` frames: it runs whatever the gate may say, so that a gate that
         is blind to an object cannot silence the detector for ever.
 hold    something was seen at most `hold` frames ago, by the gate or by the detector itself: the detector runs, and the
         gate rests. A scene with objects in it therefore costs what it costs without a gate.
@@ -17,8 +18,8 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from edgekit.errors import ConfigError
 
-DUE, HOLD, SEEN, ASLEEP = "due", "hold", "seen", "asleep"
-VERDICTS = (SEEN, HOLD, DUE, ASLEEP)
+FIRST, DUE, HOLD, SEEN, ASLEEP = "first", "due", "hold", "seen", "asleep"
+VERDICTS = (FIRST, DUE, HOLD, SEEN, ASLEEP)
 
 
 @dataclass(frozen=True)
@@ -71,20 +72,22 @@ class Watch:
         self.reset()
 
     def reset(self) -> None:
-        """A new flight: its first frame is due."""
+        """A new flight."""
         self._last: Optional[int] = None
         self._seen: Optional[int] = None
         self._ran: Optional[int] = None
 
     def reason(self, index: int) -> Optional[str]:
-        """Why the detector runs on frame `index` without asking: DUE or HOLD; None where the gate has to look.
+        """Why the detector runs on frame `index` without asking: FIRST, DUE or HOLD; None where the gate has to look.
 
         An index that is not above the last one is a source that began again.
         """
         if self._last is not None and index <= self._last:
             self.reset()
         self._last = index
-        if self._ran is None or index - self._ran >= self._options.every:
+        if self._ran is None:
+            return FIRST
+        if index - self._ran >= self._options.every:
             return DUE
         if self._seen is not None and index - self._seen <= self._options.hold:
             return HOLD
@@ -174,7 +177,7 @@ class WakeAccount:
         asleep = self._counts[ASLEEP]
         if frames == 0:
             return None
-        detector_ms = self._detector_ms / max(frames - asleep, 1)  # the first frame is never slept through
+        detector_ms = self._detector_ms / max(frames - asleep, 1)  # nobody sleeps through the first
         return WakeSummary(
             frames=frames,
             verdicts=dict(self._counts),

@@ -117,3 +117,13 @@ def test_a_prediction_is_no_measurement(edgekit, float_bundle):
     done = edgekit("bench", float_bundle, "--predict", "h100", "--json")
     assert done.status == 0, done.err
     assert done.json["kind"] == "prediction"
+
+
+def test_a_gate(edgekit, float_bundle, video):
+    given = ["--source", video, "--frames", "12", "--warmup", "0", "--no-layers", "--conf", "1"]
+    gate = ["--gate", float_bundle, "--gate-conf", "1", "--gate-hold", "0", "--gate-every", "4"]
+    done = edgekit("bench", float_bundle, *given, *gate)
+    assert done.status == 0, done.err
+    assert "Woken by tiny.ekb" in done.out and "25.0 % of 12 frames" in done.out
+    done = edgekit("bench", float_bundle, *given, "--gate-hold", "3")
+    assert done.status == 2 and "--gate-hold says nothing without a gate" in done.err

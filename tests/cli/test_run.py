@@ -38,11 +38,11 @@ def test_a_gate_decides_which_frames_are_looked_at(edgekit, float_bundle, video,
     done = edgekit("run", float_bundle, video, "--conf", "1", *given, "--json")
     assert done.status == 0, done.err
     wake = done.json["wake"]
-    assert wake["verdicts"] == {"seen": 0, "hold": 0, "due": 4, "asleep": 20}
+    assert wake["verdicts"] == {"first": 1, "due": 3, "hold": 0, "seen": 0, "asleep": 20}
     assert (wake["share_awake"], wake["heartbeats"], wake["overlooked"]) == (pytest.approx(4 / 24, abs=1e-3), 3, 0)
     assert wake["gate_ms"] > 0 and done.json["stages_ms"]["gate"]["p50"] > 0
     gates = [json.loads(line)["gate"] for line in lines.read_text().splitlines()]
-    assert [index for index, verdict in enumerate(gates) if verdict == "due"] == [0, 6, 12, 18]
+    assert [index for index, verdict in enumerate(gates) if verdict == "due"] == [6, 12, 18]
 
 
 def test_the_account_of_a_gate_is_told(edgekit, float_bundle, video):

@@ -8,7 +8,7 @@ import pytest
 from edgekit.errors import BundleError, ConfigError
 from edgekit.frames import Frame
 from edgekit.runtime.gate import Gate, open_gate
-from edgekit.runtime.wake import ASLEEP, DUE, HOLD, SEEN, GateOptions
+from edgekit.runtime.wake import ASLEEP, DUE, FIRST, HOLD, SEEN, GateOptions
 from tests.fakes import FakeClock, FakeSession, fake_detector
 
 TINY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden", "tiny.ekb")
@@ -37,7 +37,7 @@ def test_verdicts_of_a_gate_and_how_often_it_is_asked():
     for index in range(12):
         eyes.score = 0.6 if index == 2 else 0.4
         verdicts.append(gate.look(frame(index)).verdict)
-    assert verdicts == [DUE, ASLEEP, SEEN, HOLD, HOLD] + 4 * [ASLEEP] + [DUE] + 2 * [ASLEEP]
+    assert verdicts == [FIRST, ASLEEP, SEEN, HOLD, HOLD] + 4 * [ASLEEP] + [DUE] + 2 * [ASLEEP]
     assert eyes.runs == 8  # it rests where the detector runs anyway
 
 
@@ -48,7 +48,7 @@ def test_what_the_detector_found_holds():
         looks.append(gate.look(frame(index)).verdict)
         if index == 0:
             gate.found(frame(0))
-    assert looks == [DUE, HOLD, ASLEEP, ASLEEP]
+    assert looks == [FIRST, HOLD, ASLEEP, ASLEEP]
 
 
 def test_the_score_is_the_bundles_own_where_none_is_given():
@@ -63,7 +63,7 @@ def test_the_score_is_the_bundles_own_where_none_is_given():
 
 def test_what_a_look_takes():
     gate = Gate(fake_detector(Eyes()), clock=FakeClock(tick_s=0.004))
-    assert gate.look(frame(0)) == (DUE, None)
+    assert gate.look(frame(0)) == (FIRST, None)
     assert gate.look(frame(1)).ms == pytest.approx(4.0)
 
 
@@ -80,7 +80,7 @@ def test_any_bundle_is_a_gate_on_one_thread_of_the_processor(tmp_path):
         assert gate.detector.session.threads == 1
         assert "onnxruntime" in gate.detector.session.backend
         looks = [gate.look(Frame(np.zeros((48, 64, 3), np.uint8), index, 0.0)) for index in range(3)]
-    assert [look.verdict for look in looks] == [DUE, ASLEEP, DUE]
+    assert [look.verdict for look in looks] == [FIRST, ASLEEP, DUE]
     assert looks[1].ms > 0
 
 
