@@ -6,7 +6,8 @@ strings are byte ranges. Field numbers are those of onnx.proto3.
 
 from typing import Dict, Iterator, List, Optional, Tuple
 
-_GRAPH = 7  # of ModelProto
+_GRAPH, _OPSET = 7, 8  # of ModelProto
+_DOMAIN = 1  # of OperatorSetIdProto
 _NODE, _INITIALIZER = 1, 5  # of GraphProto
 _INPUT, _OP_TYPE = 1, 4  # of NodeProto
 _DATA_TYPE, _NAME = 2, 8  # of TensorProto
@@ -29,6 +30,15 @@ def node_operators(model: bytes) -> List[str]:
         nodes = [v for graph in _messages(memoryview(model), _GRAPH) for field, v in _fields(graph) if field == _NODE]
         return [_node(node)[1].decode("utf-8", "replace") for node in nodes]
     except (IndexError, ValueError):
+        return []
+
+
+def imported_domains(model: bytes) -> List[str]:
+    """The domains of operators that the model imports, "" for ONNX's own; none if it is not ONNX."""
+    try:
+        opsets = [list(_fields(opset)) for opset in _messages(memoryview(model), _OPSET)]
+        return ["".join(bytes(v).decode() for field, v in opset if field == _DOMAIN) for opset in opsets]
+    except (IndexError, ValueError, TypeError):
         return []
 
 
@@ -76,8 +86,20 @@ def _messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
 
 def _fields(data: memoryview) -> Iterator[Tuple[int, memoryview]]:
     """Field number and bytes of each field of a message; a number is given as its own bytes."""
+    return ((number, value) for number, value, _ in pieces(data))
+
+
+def pieces(data: memoryview) -> Iterator[Tuple[int, memoryview, memoryview]]:
+    """Of each field of a message its number, its bytes, and these with what stands before them.
+
+    A number is given as its own bytes.
+
+    Raises:
+        ValueError, IndexError: the bytes are no message.
+    """
     at = 0
     while at < len(data):
+        start = at
         tag, at = _varint(data, at)
         wire = tag & 7
         if wire == 2:
@@ -91,8 +113,13 @@ def _fields(data: memoryview) -> Iterator[Tuple[int, memoryview]]:
             raise ValueError("wire type {}".format(wire))
         if end > len(data):
             raise ValueError("field past the end")
-        yield tag >> 3, data[at:end]
+        yield tag >> 3, data[at:end], data[start:end]
         at = end
+
+
+def number_of(value: memoryview) -> int:
+    """A number, from the bytes that `pieces` gives for it."""
+    return _varint(value, 0)[0]
 
 
 def _varint(data: memoryview, at: int) -> Tuple[int, int]:

@@ -17,7 +17,15 @@ from edgekit.graph.calibrate.images import prepared
 from edgekit.graph.external import with_external_data
 from edgekit.graph.hints import hints_of
 from edgekit.graph.load import input_hw
-from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, ON_REQUEST, LoweredModel, check_lowering, lower
+from edgekit.graph.lower import (
+    FLOAT_LOWERINGS,
+    LOWERINGS,
+    ON_REQUEST,
+    LoweredModel,
+    check_lowering,
+    is_worth_writing,
+    lower,
+)
 from edgekit.graph.parity import RUNS_OPTIMISED, Parity, ParityCheck
 from edgekit.graph.plan import weighted_layers
 from edgekit.graph.quantize import QuantizeOptions, spaced
@@ -26,7 +34,7 @@ from edgekit.graph.sources import stored_tensors
 from edgekit.precision import QuantPlan
 
 # The lowering whose boxes stand for the bundle's, best first: ort-arm has the same boxes as ort-x86.
-_GOLDEN_OF = ("ort-x86", "ort-arm", "packed", "ort-x86-narrow", "fp32", "fp16", "trt8", "trt10")
+_GOLDEN_OF = ("ort-x86", "ort-arm", "packed", "ort-x86-tables", "ort-x86-narrow", "fp32", "fp16", "trt8", "trt10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,8 @@ class ExportOptions:
 
     Attributes:
         quantize: options of the quantisation.
-        lowerings: which graphs to write; None writes all that the network can have but those of `ON_REQUEST`.
+        lowerings: which graphs to write; None writes all that the network can have but those of `ON_REQUEST`, and
+            those that are for this network what another is.
         name: of the model; None takes the file's.
         licence: of the weights, for the manifest.
         family: head family, where the shapes do not tell.
@@ -89,6 +98,8 @@ def bundle_from_model(
     network = read_network(
         model, calib=calib, plan=plan, options=options.quantize, family=options.family, progress=progress
     )
+    if options.lowerings is None:
+        names = [name for name in names if is_worth_writing(name, network.model, network.plan)]
     pictures = pictures_of(images or calib)
     network = scanned(network, pictures, progress)
     lowered, parities = lower_all(network, names, pictures, options, progress)

@@ -59,7 +59,7 @@ def insert_qdq(model: ir.Model, plan: QuantPlan, placement: str, style: QdqStyle
     Args:
         model: a canonical graph; it is not changed.
         plan: what is quantised.
-        placement: "trt" or "every-tensor".
+        placement: a key of `edgekit.graph.placement.PLACEMENTS`.
         style: how codes are written.
     """
     lowered = model.clone()

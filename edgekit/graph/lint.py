@@ -66,6 +66,7 @@ TARGETS: dict[str, tuple[Rule, ...]] = {
     "trt8": (*_TRT, lint_importer.zero_point_is_written, lint_importer.weights_are_float, lint_importer.operators_of_8),
     "trt10": (*_TRT, lint_trt.typed_half, lint_importer.operators_of_10),
     "ort-x86": (*_CPU, lint_cpu.unsigned_on_x86),
+    "ort-x86-tables": (*_CPU, lint_cpu.unsigned_on_x86),
     "ort-x86-narrow": (*_CPU, lint_cpu.unsigned_on_x86, lint_cpu.narrow_weights),
     "openvino": (*_CPU, lint_cpu.unsigned_on_x86),
     "ort-arm": _CPU,

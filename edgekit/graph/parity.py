@@ -60,6 +60,7 @@ THRESHOLDS: dict[str, Thresholds] = {
     "trt8": Thresholds(max_differing=0.0, min_output_snr_db=100.0),
     "trt10": Thresholds(max_differing=0.05, min_output_snr_db=40.0),
     "ort-x86": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
+    "ort-x86-tables": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
     "ort-x86-narrow": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
     "ort-arm": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
     "packed": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
@@ -67,9 +68,10 @@ THRESHOLDS: dict[str, Thresholds] = {
 
 # onnxruntime runs these as their users do; the others node by node (no fused kernel of theirs runs here), and what is
 # float16 rounded as `half_arithmetic` says.
-RUNS_OPTIMISED = frozenset({"fp32", "ort-x86", "ort-x86-narrow", "packed"})
+RUNS_OPTIMISED = frozenset({"fp32", "ort-x86", "ort-x86-tables", "ort-x86-narrow", "packed"})
 _STYLES = {
     "ort-x86": ort_x86.STYLE,
+    "ort-x86-tables": ort_x86.STYLE,
     "ort-x86-narrow": ort_x86.NARROW,
     "ort-arm": ort_arm.STYLE,
     "packed": ort_x86.STYLE,

@@ -1,8 +1,9 @@
-"""Where Q/DQ pairs go: the two placements, each a pure function of graph and plan.
+"""Where Q/DQ pairs go: the placements, each a pure function of graph and plan.
 
 "trt"           rules R1, R2, R4, R5, R9, R10: on the inputs of weighted operators, nowhere else.
 "every-tensor"  for onnxruntime and OpenVINO: on every input and output of what runs on integers, because there an
                 operator is fused only as DQ -> op -> Q.
+"looked-up"     the same where the native library looks activation functions up: the integers begin earlier.
 """
 
 from collections.abc import Callable
@@ -56,16 +57,21 @@ def place_trt(graph: ir.Graph, plan: QuantPlan) -> Placement:
     return Placement(grids, uses, tuple(str(n.name) for n in layers), kept)
 
 
-def place_every_tensor(graph: ir.Graph, plan: QuantPlan) -> Placement:
+def place_every_tensor(graph: ir.Graph, plan: QuantPlan, looked_up: bool = False) -> Placement:
     """Every input and output of the operators that run on integers.
 
     An operator without weights is one of them when an integer operator feeds it and a weighted one comes after it: what
     stands before the first integer convolution, and behind the last convolution of all, stays in float.
+
+    Args:
+        graph: canonical.
+        plan: what is quantised.
+        looked_up: count activation functions of codes as lookups, see `edgekit.graph.prefix`.
     """
     grids = shared_grids(graph, plan)
     specs = grids.specs
     planned = _planned_layers(graph, plan)
-    kept = float_prefix(graph, planned)
+    kept = float_prefix(graph, planned, looked_up)
     kept |= {str(n.name): "its output is an output of the network" for n in planned if _is_last(n)}
     layers = [n for n in planned if n.name not in kept]
     integer = _integer_nodes(graph, set(layers), specs)
@@ -80,9 +86,15 @@ def place_every_tensor(graph: ir.Graph, plan: QuantPlan) -> Placement:
     return Placement(grids, uses, tuple(str(n.name) for n in layers), kept)
 
 
+def place_looked_up(graph: ir.Graph, plan: QuantPlan) -> Placement:
+    """`place_every_tensor` where activation functions of codes are lookups of the native library."""
+    return place_every_tensor(graph, plan, looked_up=True)
+
+
 PLACEMENTS: dict[str, Callable[[ir.Graph, QuantPlan], Placement]] = {
     "trt": place_trt,
     "every-tensor": place_every_tensor,
+    "looked-up": place_looked_up,
 }
 
 

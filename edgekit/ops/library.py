@@ -17,6 +17,9 @@ _log = logging.getLogger(__name__)
 
 ABI = 1  # EDGEKIT_ABI of native/include/edgekit.h
 
+# What the newest operators stand on: a library without them is older than these.
+_OPERATOR_SYMBOLS = ("RegisterCustomOps", "edgekit_binary_conv_add", "edgekit_table_u8")
+
 OK, BAD_POINTER, BAD_SIZE, BAD_VALUE, NO_MEMORY = 0, -1, -2, -3, -4
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -56,6 +59,29 @@ def native() -> Native:
         return _search()[1]
     except BackendError as error:
         return Native(None, None, str(error))
+
+
+class Operators(NamedTuple):
+    """What became of the search for the library's operators for ONNX Runtime.
+
+    Attributes:
+        path: of the library that has them, absolute; None where there is none.
+        problem: why there is none; None where all is well.
+    """
+
+    path: Optional[str]
+    problem: Optional[str]
+
+
+def operators() -> Operators:
+    """The library as one of operators; nothing is raised."""
+    found = native()
+    if found.path is None:
+        return Operators(None, "the native library is absent ({})".format(found.problem))
+    opened = library()
+    if not all(hasattr(opened, name) for name in _OPERATOR_SYMBOLS):
+        return Operators(None, "{} is of an older edgekit and lacks some of them; make native".format(found.path))
+    return Operators(os.path.abspath(found.path), None)
 
 
 def open_library(path: str) -> ctypes.CDLL:

@@ -15,7 +15,7 @@ from edgekit.ops.library import native
 from edgekit.profiles import Profile
 from edgekit.runtime.advice import all_advice
 from edgekit.runtime.device import gpu_obstacle
-from edgekit.runtime.lowering import preferred_lowerings
+from edgekit.runtime.lowering import preferred_lowerings, tables_obstacle
 from edgekit.runtime.versions import first_version
 from edgekit.runtime.which_tensorrt import DISTRIBUTIONS, FoundTensorRT, dla_note, find_tensorrt
 
@@ -177,6 +177,9 @@ def what_runs(libraries: Dict[str, Optional[str]]) -> Dict[str, Any]:
         why = "x86 with VNNI sums uint8 x int8 exactly"
     else:
         why = "x86 without VNNI would saturate with 8-bit weights; 7-bit ones cannot"
+    if devices.is_x86():
+        obstacle = tables_obstacle()
+        why += "; SiLU and the like are " + ("lookups" if obstacle is None else "operators, not lookups: " + obstacle)
     return {"backend": "onnxruntime", "lowerings": list(preferred_lowerings()), "why": why}
 
 

@@ -4,6 +4,10 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from edgekit.devices import has_vnni, is_x86
 from edgekit.errors import BackendError
+from edgekit.runtime.operators import operators_obstacle
+from edgekit.runtime.versions import first_version
+
+_ORT = ("onnxruntime", "onnxruntime-gpu")
 
 
 def choose_lowering(available: Sequence[str], requires: Optional[Mapping[str, Mapping[str, Any]]] = None) -> str:
@@ -11,7 +15,7 @@ def choose_lowering(available: Sequence[str], requires: Optional[Mapping[str, Ma
 
     On x86 the 8-bit weights of `ort-x86` need VNNI: without it their products saturate, and the 7-bit ones of
     `ort-x86-narrow` are right, as are those of `packed` where none has 8. TensorRT's graphs hold signed activations,
-    which no processor here runs well.
+    which no processor here runs well. `ort-x86-tables` is for machines with the native library.
 
     Args:
         available: names of the bundle's lowerings.
@@ -36,8 +40,14 @@ def preferred_lowerings() -> Tuple[str, ...]:
     if not is_x86():
         return ("ort-arm", "packed", "fp32")
     if has_vnni():
-        return ("ort-x86", "packed", "ort-x86-narrow", "fp32")
+        plain = ("ort-x86", "packed", "ort-x86-narrow", "fp32")
+        return plain if tables_obstacle() is not None else ("ort-x86-tables",) + plain
     return ("ort-x86-narrow", "packed", "fp32")
+
+
+def tables_obstacle() -> Optional[str]:
+    """Why ONNX Runtime here does not look activation functions up by the native library, or None where it does."""
+    return operators_obstacle(first_version(_ORT))
 
 
 def _runs(requires: Mapping[str, Any]) -> bool:

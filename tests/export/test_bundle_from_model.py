@@ -54,7 +54,8 @@ def exported(world):
 
 def test_a_bundle_has_every_lowering_with_its_parity(exported):
     bundle, report, steps = exported
-    assert set(bundle.lowerings) == set(LOWERINGS) - set(ON_REQUEST)
+    # All of this network is in integers on CPUs, with lookups or without.
+    assert set(bundle.lowerings) == set(LOWERINGS) - set(ON_REQUEST) - {"ort-x86-tables"}
     for name in bundle.lowerings:
         assert bundle.manifest["lowerings"][name]["parity"]["passed"] is True
         assert report.lowerings[name].to_json()["parity"]["passed"] is True

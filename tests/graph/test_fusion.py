@@ -12,7 +12,7 @@ from tests.graph import small
 
 @pytest.fixture(autouse=True)
 def _whole(monkeypatch):
-    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned: {})
+    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned, looked_up=False: {})
 
 
 def count(net, tmp_path, style=ort_x86.STYLE, kind="every-tensor"):

@@ -14,7 +14,7 @@ UINT8 = QdqStyle("uint8", from_floor=True, weights="int8", bias="int32")
 @pytest.fixture
 def whole(monkeypatch):
     """Integers from the first layer on, whatever the cost model says of networks this small."""
-    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned: {})
+    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned, looked_up=False: {})
 
 
 def node(model, name):

@@ -12,7 +12,7 @@ from edgekit.graph.external import SMALLEST_EXTERNAL, whole, with_external_data
 from edgekit.graph.half import to_half
 from edgekit.graph.lint import lint
 from edgekit.graph.load import load_canonical
-from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, check_lowering, lower
+from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, check_lowering, is_worth_writing, lower
 from edgekit.graph.parity import RUNS_OPTIMISED
 from edgekit.graph.plan import PlanOptions, make_plan, weighted_layers
 from edgekit.graph.runner import Runner
@@ -288,7 +288,7 @@ def odd_net(kind):
 @pytest.mark.parametrize("kind", ["transposed", "matmul", "hardswish", "leaky", "shuffle", "pooled", "depth"])
 @pytest.mark.parametrize("name", list(LOWERINGS))
 def test_other_operators(kind, name, monkeypatch):
-    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned: {})
+    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned, looked_up=False: {})
     model = odd_net(kind)
     lowered = lower(name, model, small.plan_of(model)).model
     onnx.checker.check_model(onnx.load_from_string(whole(lowered)), full_check=True)
@@ -297,3 +297,21 @@ def test_other_operators(kind, name, monkeypatch):
     for optimised in (False, True) if name in RUNS_OPTIMISED else (False,):
         assert snr_db(reference, Runner(lowered, optimised=optimised).run(x)[0]) > 15
     assert lint(lowered, name) == []
+
+
+def test_tables_are_worth_a_graph_where_activations_hold_the_integers_back():
+    net = Net(size=32)
+    x = net.silu(net.conv("images", "stem", 3, 16))
+    x = net.silu(net.conv(x, "narrow", 16, 16, 1))
+    x = net.silu(net.conv(x, "wide", 16, 128, stride=2))
+    net.conv(x, "last", 128, 32, 1)
+    model = small.canonical(net)
+    plan = small.plan_of(model)
+    plain, tables = (lower(name, model, plan) for name in ("ort-x86", "ort-x86-tables"))
+    assert "narrow_node" in plain.kept_float and "narrow_node" not in tables.kept_float
+    assert tables.requires == {**plain.requires, "library": "edgekit"}
+    assert is_worth_writing("ort-x86-tables", model, plan)
+    assert is_worth_writing("ort-x86", model, plan)
+    relu = small.canonical(small.relu_net())
+    assert not is_worth_writing("ort-x86-tables", relu, small.plan_of(relu))
+    assert not is_worth_writing("ort-x86-tables", model, None)

@@ -43,7 +43,7 @@ def test_trt8_is_the_twin_itself(detector):
 
 def test_fused_kernels_compute_the_canonical_codes(monkeypatch):
     """onnxruntime's QLinear operators against the oracle's arithmetic, layer by layer."""
-    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned: {})
+    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned, looked_up=False: {})
     model = small.canonical(small.silu_net())
     plan = small.plan_of(model)
     twin = insert_qdq(model, plan, "every-tensor", replace(ort_x86.STYLE, activations="int8", bias="float32"))

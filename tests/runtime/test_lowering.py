@@ -39,6 +39,23 @@ def test_packed_weights_need_vnni_where_one_of_them_has_eight_bits(monkeypatch, 
     assert lowering.choose_lowering(("packed", "fp32"), {"packed": requires, "fp32": {}}) == expected
 
 
+@pytest.mark.parametrize(
+    ("obstacle", "vnni", "expected"),
+    [
+        (None, True, "ort-x86-tables"),
+        ("there is no native library", True, "ort-x86"),
+        (None, False, "ort-x86-narrow"),
+    ],
+)
+def test_tables_need_the_native_library(monkeypatch, obstacle, vnni, expected):
+    monkeypatch.setattr(lowering, "is_x86", lambda: True)
+    monkeypatch.setattr(lowering, "has_vnni", lambda: vnni)
+    monkeypatch.setattr(lowering, "operators_obstacle", lambda version: obstacle)
+    assert lowering.tables_obstacle() == obstacle
+    requires = {"ort-x86-tables": {"cpu": "vnni", "library": "edgekit"}}
+    assert lowering.choose_lowering(ALL + ("ort-x86-tables",), requires) == expected
+
+
 def test_none_fits(monkeypatch):
     monkeypatch.setattr(lowering, "is_x86", lambda: True)
     monkeypatch.setattr(lowering, "has_vnni", lambda: False)

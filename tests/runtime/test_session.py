@@ -68,7 +68,7 @@ def test_a_damaged_kept_graph_is_made_again(tmp_path, feeds):
 
 def test_runs_where_nothing_can_be_kept(tmp_path, feeds, monkeypatch):
     ort = pytest.importorskip("edgekit.runtime.backends.ort")
-    monkeypatch.setattr(ort, "_optimized_path", lambda artifact: str(tmp_path / "no" / "folder" / "kept"))
+    monkeypatch.setattr(ort, "_optimized_path", lambda artifact, tables: str(tmp_path / "no" / "folder" / "kept"))
     with open_session(TINY, keep_optimized=True) as session:
         assert session.run(feeds)[0].shape == (1, 21, 7)
 

@@ -11,7 +11,15 @@ from edgekit.graph.lower.lowered import LoweredModel, Overflow
 from edgekit.graph.overflow import overflow_of
 from edgekit.precision import QuantPlan
 
-__all__ = ["FLOAT_LOWERINGS", "LOWERINGS", "ON_REQUEST", "LoweredModel", "check_lowering", "lower"]
+__all__ = [
+    "FLOAT_LOWERINGS",
+    "LOWERINGS",
+    "ON_REQUEST",
+    "LoweredModel",
+    "check_lowering",
+    "is_worth_writing",
+    "lower",
+]
 
 LOWERINGS: dict[str, Callable[[ir.Model, QuantPlan, Overflow], LoweredModel]] = {
     "fp32": fp32.lower,
@@ -19,6 +27,7 @@ LOWERINGS: dict[str, Callable[[ir.Model, QuantPlan, Overflow], LoweredModel]] = 
     "trt8": trt8.lower,
     "trt10": trt10.lower,
     "ort-x86": ort_x86.lower,
+    "ort-x86-tables": ort_x86.lower_tables,
     "ort-x86-narrow": ort_x86.lower_narrow,
     "ort-arm": ort_arm.lower,
     "packed": packed.lower,
@@ -47,6 +56,11 @@ def lower(name: str, model: ir.Model, plan: QuantPlan | None, overflow: Overflow
     check_lowering(name, plan is not None)
     plan = plan if plan is not None else QuantPlan()
     return LOWERINGS[name](model, plan, {**overflow_of(plan), **(overflow or {})})
+
+
+def is_worth_writing(name: str, model: ir.Model, plan: QuantPlan | None) -> bool:
+    """Whether a lowering that nobody asked for gives a bundle something that its others do not."""
+    return name != "ort-x86-tables" or (plan is not None and ort_x86.gains_from_tables(model, plan))
 
 
 def check_lowering(name: str, quantized: bool) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import tempfile
+from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
@@ -11,9 +12,11 @@ import onnxruntime
 
 from edgekit.devices import cpu_features, cpu_model, is_x86, physical_cores
 from edgekit.errors import BackendError
-from edgekit.files import sha256_bytes
+from edgekit.files import atomic_write, sha256_bytes
 from edgekit.onnx_scan import signed_activation
 from edgekit.runtime.backends.ort_gpu import Providers, check_available, create_on_gpu, providers_for
+from edgekit.runtime.backends.ort_tables import COUNT, with_tables
+from edgekit.runtime.operators import add_operators_of, operators_obstacle
 from edgekit.runtime.session import LayerTime, Session, SessionOptions
 from edgekit.tensors import TensorSpec
 
@@ -43,6 +46,8 @@ class OrtSession(Session):
         self.backend = "onnxruntime {}".format(onnxruntime.__version__)
         if options.provider != "cpu":
             self.backend += " ({})".format(session.get_providers()[0])
+        elif COUNT in session.get_modelmeta().custom_metadata_map:
+            self.backend += " with {} activation tables".format(session.get_modelmeta().custom_metadata_map[COUNT])
         self.inputs = tuple(_spec(node, name) for node in session.get_inputs())
         self.outputs = tuple(_spec(node, name) for node in session.get_outputs())
 
@@ -132,6 +137,7 @@ def _settings(options: SessionOptions, threads: int) -> Any:
 
 def _create(path: str, settings: Any, providers: Providers = _PROCESSOR) -> Any:
     names, options = [name for name, _ in providers], [one for _, one in providers]
+    add_operators_of(settings, path, onnxruntime.__version__)
     try:
         return onnxruntime.InferenceSession(path, settings, names, options, enable_fallback=0)
     except Exception as error:  # the library's classes share no base of their own
@@ -140,20 +146,23 @@ def _create(path: str, settings: Any, providers: Providers = _PROCESSOR) -> Any:
 
 def _create_kept(artifact: str, options: SessionOptions, threads: int) -> Any:
     """Load the optimised graph of an earlier start; where there is none, or a damaged one, make and keep it."""
-    ready = _optimized_path(artifact)
+    tables = operators_obstacle(onnxruntime.__version__) is None
+    ready = _optimized_path(artifact, tables)
     if os.path.isfile(ready):
-        settings = _settings(options, threads)
-        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            return _create(ready, settings)
+            return _create_optimized(ready, options, threads)
         except BackendError as error:
             _log.warning("made again: %s", error)
     _refuse_signed(artifact)
-    settings = _settings(options, threads)
     temporary = "{}.{}.part".format(ready, os.getpid())
+    settings = _settings(replace(options, profile=options.profile and not tables), threads)
     settings.optimized_model_filepath = temporary
     try:
         session = _create(artifact, settings)
+        if tables and _put_tables(temporary):
+            session = _create_optimized(temporary, options, threads)
+        elif tables and options.profile:
+            session = _create(artifact, _settings(options, threads))
         os.replace(temporary, ready)
         return session
     except Exception as error:  # a folder that cannot be written is no reason not to run
@@ -164,11 +173,41 @@ def _create_kept(artifact: str, options: SessionOptions, threads: int) -> Any:
             os.unlink(temporary)
 
 
-def _optimized_path(artifact: str) -> str:
+def _create_optimized(path: str, options: SessionOptions, threads: int) -> Any:
+    settings = _settings(options, threads)
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return _create(path, settings)
+
+
+def _put_tables(path: str) -> bool:
+    """Rewrite an optimised graph with its activations as tables; False, and the file as it was, where it has none."""
+    try:
+        with open(path, "rb") as stream:
+            made = with_tables(stream.read(), _evaluate)
+    except Exception as error:  # the library's classes share no base of their own
+        _log.warning("activation functions stay operators: %s", error)
+        return False
+    if made is None:
+        return False
+    with atomic_write(path) as stream:
+        stream.write(made)
+    return True
+
+
+def _evaluate(model: bytes) -> Dict[str, np.ndarray]:
+    """The outputs of a model, every input of which gets the codes 0 to 255."""
+    settings = _settings(SessionOptions(threads=1, optimize=False), 1)
+    session = onnxruntime.InferenceSession(model, settings, [name for name, _ in _PROCESSOR])
+    codes = np.arange(256, dtype=np.uint8)
+    names = [node.name for node in session.get_outputs()]
+    return dict(zip(names, session.run(names, {node.name: codes for node in session.get_inputs()})))
+
+
+def _optimized_path(artifact: str, tables: bool) -> str:
     """Beside the artefact, named after what the optimised graph depends on."""
     with open(artifact, "rb") as stream:
         graph = stream.read()
-    key = json.dumps([sha256_bytes(graph), onnxruntime.__version__, cpu_model(), cpu_features()])
+    key = json.dumps([sha256_bytes(graph), onnxruntime.__version__, cpu_model(), cpu_features()] + ["tables"] * tables)
     folder, name = os.path.split(artifact)
     return os.path.join(folder, "{}.{}.optimized".format(name, sha256_bytes(key.encode())[:16]))
 
