@@ -17,7 +17,7 @@ import numpy as np
 
 from edgekit.errors import BundleError
 from edgekit.files import PathLike, atomic_write, sha256_bytes, storage_errors
-from edgekit.precision import QuantPlan, bit_planes, narrow_codes, pack_bits, raised_codes, unpack_bits
+from edgekit.precision import QuantPlan, bit_planes, narrow_codes, pack_bits, pack_signs, raised_codes, unpack_bits
 
 FORMAT = "edgekit-bundle"
 VERSION = 1
@@ -104,6 +104,10 @@ def _encode_planes(tensor: WeightTensor) -> np.ndarray:
     return bit_planes(tensor.values, tensor.bits)
 
 
+def _encode_sign_words(tensor: WeightTensor) -> np.ndarray:
+    return pack_signs(np.moveaxis(tensor.values, 1, -1))
+
+
 def _encode_float32(tensor: WeightTensor) -> np.ndarray:
     return tensor.dequantized().astype(np.float32)
 
@@ -117,6 +121,7 @@ ENCODINGS = {
     "raised-int8": _encode_raised_int8,
     "narrow-int8": _encode_narrow_int8,
     "planes": _encode_planes,
+    "sign-words": _encode_sign_words,
     "dequant-float32": _encode_float32,
     "dequant-float16": _encode_float16,
     "float32": _encode_float32,
@@ -138,6 +143,9 @@ def encoded_bytes(tensor: WeightTensor, encoding: str) -> int:
     if encoding == "planes":
         assert tensor.bits is not None
         return tensor.bits * ((tensor.values.size + 7) // 8)
+    if encoding == "sign-words":
+        depth = tensor.values.shape[1]
+        return 4 * (tensor.values.size // depth) * ((depth + 31) // 32)
     return tensor.values.size * _ITEM_BYTES[encoding]
 
 

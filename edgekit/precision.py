@@ -237,3 +237,24 @@ def plane_values(bits: int) -> np.ndarray:
     values = 2 ** np.arange(bits - 1, -1, -1)
     values[0] = -values[0]
     return values.astype(np.int8)
+
+
+def pack_signs(x: np.ndarray, groups: int = 1) -> np.ndarray:
+    """The bits x < 0 of (..., channels) in words of 32, as binary kernels read them: uint32 (..., words).
+
+    Each of the `groups` of channels begins with a word; channel c of a group is bit c % 32 of word c // 32.
+    """
+    depth = x.shape[-1] // groups
+    words = (depth + 31) // 32
+    bits = np.zeros(x.shape[:-1] + (groups, words * 32), np.uint8)
+    bits[..., :depth] = np.less(x, 0).reshape(x.shape[:-1] + (groups, depth))
+    packed = np.packbits(bits[..., ::-1], axis=-1)[..., ::-1]
+    return np.ascontiguousarray(packed).view("<u4").reshape(x.shape[:-1] + (groups * words,)).astype(np.uint32)
+
+
+def unpack_signs(bits: np.ndarray, channels: int, groups: int = 1) -> np.ndarray:
+    """What `pack_signs` packed: +1 and -1, int8 (..., channels)."""
+    little = np.ascontiguousarray(bits.astype("<u4")).view(np.uint8)
+    table = np.unpackbits(little.reshape(bits.shape + (4, 1)), axis=-1)[..., ::-1]
+    table = table.reshape(bits.shape[:-1] + (groups, -1))[..., : channels // groups]
+    return (1 - 2 * table.astype(np.int8)).reshape(bits.shape[:-1] + (channels,))

@@ -18,6 +18,7 @@ from edgekit.graph.external import with_external_data
 from edgekit.graph.hints import hints_of
 from edgekit.graph.load import input_hw
 from edgekit.graph.lower import (
+    BINARY_LOWERINGS,
     FLOAT_LOWERINGS,
     LOWERINGS,
     ON_REQUEST,
@@ -34,7 +35,18 @@ from edgekit.graph.sources import stored_tensors
 from edgekit.precision import QuantPlan
 
 # The lowering whose boxes stand for the bundle's, best first: ort-arm has the same boxes as ort-x86.
-_GOLDEN_OF = ("ort-x86", "ort-arm", "packed", "ort-x86-tables", "ort-x86-narrow", "fp32", "fp16", "trt8", "trt10")
+_GOLDEN_OF = (
+    "ort-x86",
+    "ort-arm",
+    "packed",
+    "binary",
+    "ort-x86-tables",
+    "ort-x86-narrow",
+    "fp32",
+    "fp16",
+    "trt8",
+    "trt10",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +150,8 @@ def check_folder(output: str) -> None:
 
 def _chosen_lowerings(asked: Sequence[str] | None, quantized: bool) -> list[str]:
     if asked is None:
-        return [name for name in LOWERINGS if name not in ON_REQUEST] if quantized else list(FLOAT_LOWERINGS)
+        known = LOWERINGS if quantized else (*FLOAT_LOWERINGS, *BINARY_LOWERINGS)
+        return [name for name in known if name not in ON_REQUEST]
     for name in asked:
         check_lowering(name, quantized)
     if not asked:

@@ -9,10 +9,12 @@ import onnx_ir as ir
 
 from edgekit.errors import ConfigError, ModelError
 from edgekit.files import sha256_file
+from edgekit.graph.binary import other_scales
 from edgekit.graph.calibrate.images import choose_images, prepared
 from edgekit.graph.families import Family, detect_family
 from edgekit.graph.load import load_canonical
 from edgekit.graph.overflow import OverflowScan, scan_overflow
+from edgekit.graph.plan import binary_plan
 from edgekit.graph.quantize import Quantized, QuantizeOptions, quantize_model, spaced
 from edgekit.graph.tidy import tidy
 from edgekit.precision import QuantPlan
@@ -30,7 +32,7 @@ class Network:
         sha256: of that file.
         original: the canonical graph as given: what drift is measured against.
         model: the canonical graph that `plan` speaks about; quantisation may have adjusted its weights.
-        plan: what is quantised, or None for a float export.
+        plan: what is quantised; of a float export the layers of one bit, or None where it has none.
         family: head, preprocessing, class names.
         calibration: method, images (sha256 each), seed; None for a float export.
         cost: seconds, memory and the like of the calibration; for the report, not for the bundle.
@@ -82,7 +84,7 @@ def read_network(
         _check_plan(original, plan[0], path)
         return Network(path, digest, original, original, plan[0], found, dict(plan[1]))
     if calib is None:
-        return Network(path, digest, original, original, None, found)
+        return Network(path, digest, original, original, binary_plan(original), found)
     options = options or QuantizeOptions()
     chosen = choose_images(calib, options.images, options.seed)
     quantized = quantize_model(original, chosen, options, progress, found, model_name(path))
@@ -128,4 +130,8 @@ def _check_plan(model: ir.Model, plan: QuantPlan, path: str) -> None:
     if unknown:
         raise ModelError(
             f"the plan quantises layer {unknown[0]!r}, which {path} does not have; make the plan from this file"
+        )
+    for name, planned, found in other_scales(model.graph, plan):
+        raise ModelError(
+            f"the plan has weights of +-{planned:g} for {name!r}, {path} has +-{found:g}; make the plan from this file"
         )

@@ -71,6 +71,7 @@ TARGETS: dict[str, tuple[Rule, ...]] = {
     "openvino": (*_CPU, lint_cpu.unsigned_on_x86),
     "ort-arm": _CPU,
     "packed": (*_CPU, lint_cpu.unsigned_on_x86),
+    "binary": (*_CPU, lint_cpu.unsigned_on_x86),
 }
 
 

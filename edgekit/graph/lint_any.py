@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
+from edgekit.graph.constants import constant_value
 from edgekit.graph.findings import QDQ, Finding, of_activation, quantizer_of, readers
 from edgekit.graph.operators import WEIGHTED
 
@@ -68,18 +69,23 @@ def none_on_outputs(model: ir.Model) -> Iterator[Finding]:
 
 
 def none_after_pad(model: ir.Model) -> Iterator[Finding]:
-    """R11: nothing stands between Pad and Conv, which would then not be merged."""
+    """R11: nothing stands between Pad and Conv, which would then not be merged; nor would a padding by 1."""
     for node in model.graph:
         if node.op_type != "QuantizeLinear" or node.inputs[0] is None:
             continue
         maker = node.inputs[0].producer()
         convs = [conv for dq in readers(node) for conv in readers(dq) if conv.op_type == "Conv"]
-        if maker is not None and maker.op_type == "Pad" and convs:
+        if maker is not None and maker.op_type == "Pad" and convs and _pads_zeros(maker):
             yield Finding(
                 "R11", "slow", str(node.name),
                 f"Q/DQ between {maker.name} and {convs[0].name}: the padding is not merged",
                 "put the pair before the Pad, or the padding into the convolution's pads",
             )  # fmt: skip
+
+
+def _pads_zeros(pad: ir.Node) -> bool:
+    value = constant_value(pad.inputs[2]) if len(pad.inputs) > 2 else None
+    return value is None or not value.any()
 
 
 def none_on_shapes(model: ir.Model) -> Iterator[Finding]:

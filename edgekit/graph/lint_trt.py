@@ -166,8 +166,9 @@ def _before_pair(dq: ir.Node) -> ir.Node | None:
 
 def _is_quantized_behind(node: ir.Node) -> bool:
     clamp = clamp_after(node)
-    result = (clamp if clamp is not None else node).outputs[0]
-    return any(reader.op_type == "QuantizeLinear" for reader in result.consumers())
+    readers = {reader.op_type for reader in (clamp if clamp is not None else node).outputs[0].consumers()}
+    # Where its signs are taken too, in front of a binary layer, the sum is needed as a number whatever is fused.
+    return "QuantizeLinear" in readers and "GreaterOrEqual" not in readers
 
 
 def _conv_is_quantized(value: ir.Value | None) -> bool:

@@ -22,11 +22,14 @@ import onnx_ir as ir
 from edgekit.detections import Detections
 from edgekit.errors import GateError
 from edgekit.graph.bake import bake_weights
+from edgekit.graph.binary import planned_layers
+from edgekit.graph.binary_sums import exact_sums
 from edgekit.graph.code_parity import CodeParity, compare_codes
 from edgekit.graph.families import Family
 from edgekit.graph.half_arithmetic import rounding_to_half
 from edgekit.graph.insert import CANONICAL, QdqStyle, insert_qdq
 from edgekit.graph.lower import LoweredModel, ort_arm, ort_x86
+from edgekit.graph.lower.binary import with_pairs
 from edgekit.graph.runner import Runner
 from edgekit.metrics.arrays import snr_db
 from edgekit.metrics.match import MAX_DBOX_PX, MAX_DSCORE, MatchReport, match_detections, total
@@ -42,6 +45,8 @@ class Thresholds:
     Attributes:
         max_differing: largest share of codes that are one step off; more than one step never passes.
         min_output_snr_db: of the float part behind the last integers, from the same codes.
+        max_binary_error: largest difference of what a binary layer gives, in parts of the largest value, and largest
+            share of signs that differ where it gives signs alone.
         max_dscore: largest score difference of a box and its twin.
         max_dbox_px: largest difference of their coordinates, network pixels.
         min_drift_matched: least share of the float network's boxes that are found again.
@@ -49,6 +54,7 @@ class Thresholds:
 
     max_differing: float | None = None
     min_output_snr_db: float | None = None
+    max_binary_error: float | None = None
     max_dscore: float | None = None
     max_dbox_px: float | None = None
     min_drift_matched: float = 0.1
@@ -64,17 +70,19 @@ THRESHOLDS: dict[str, Thresholds] = {
     "ort-x86-narrow": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
     "ort-arm": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
     "packed": Thresholds(max_differing=0.005, min_output_snr_db=80.0),
+    "binary": Thresholds(max_differing=0.005, min_output_snr_db=80.0, max_binary_error=1e-5),
 }
 
 # onnxruntime runs these as their users do; the others node by node (no fused kernel of theirs runs here), and what is
 # float16 rounded as `half_arithmetic` says.
-RUNS_OPTIMISED = frozenset({"fp32", "ort-x86", "ort-x86-tables", "ort-x86-narrow", "packed"})
+RUNS_OPTIMISED = frozenset({"fp32", "ort-x86", "ort-x86-tables", "ort-x86-narrow", "packed", "binary"})
 _STYLES = {
     "ort-x86": ort_x86.STYLE,
     "ort-x86-tables": ort_x86.STYLE,
     "ort-x86-narrow": ort_x86.NARROW,
     "ort-arm": ort_arm.STYLE,
     "packed": ort_x86.STYLE,
+    "binary": ort_x86.STYLE,
 }
 _CODE_IMAGES = 2
 _LEAST_BOXES = 10
@@ -191,7 +199,9 @@ class ParityCheck:
         twin, drift = self._compare(expected, outputs), self._compare(self._float, outputs)
         codes = None
         if lowered.placement is not None:
-            codes = compare_codes(model, graph, self._inputs[:_CODE_IMAGES], optimised)
+            signs = sign_codes(self._model.graph, self._plan)
+            few = self._inputs[:_CODE_IMAGES]
+            codes = compare_codes(model, graph, few, optimised, lowered.readings, signs)
         failures = _failures(codes, twin, drift, THRESHOLDS[lowered.name])
         if not all(bool(np.isfinite(array).all()) for each in outputs.raw for array in each):
             failures.insert(0, "its outputs are not finite (float16 overflows above 65504)")
@@ -200,10 +210,13 @@ class ParityCheck:
     def _twin(self, lowered: LoweredModel) -> tuple[ir.Model, Outputs]:
         style = _STYLES.get(lowered.name)
         twin_style = CANONICAL if style is None else replace(style, activations="int8", bias="float32")
-        key = (lowered.placement, twin_style)
+        native = lowered.name == "binary"
+        key = ("native" if native else lowered.placement, twin_style)
         if key not in self._twins:
             if lowered.placement is None:
                 graph = bake_weights(self._model, self._plan)
+            elif native:
+                graph = exact_sums(with_pairs(self._model, self._plan, twin_style), self._plan)
             else:
                 graph = insert_qdq(self._model, self._plan, lowered.placement, twin_style)
             self._twins[key] = graph, self.run(graph, optimised=False)
@@ -223,6 +236,11 @@ class ParityCheck:
         return Agreement(len(reports), total(reports), worst if math.isfinite(worst) else _not_finite(worst))
 
 
+def sign_codes(graph: ir.Graph, plan: QuantPlan) -> set[str]:
+    """Names of the codes that are the signs in front of a binary layer."""
+    return {f"{layer.node.inputs[0].name}_quantized" for layer in planned_layers(graph, plan).values()}  # type: ignore[union-attr]
+
+
 def _not_finite(worst: float) -> float | None:
     return None if worst == math.inf else -999.0
 
@@ -238,6 +256,10 @@ def _failures(codes: CodeParity | None, twin: Agreement, drift: Agreement, allow
         snr, least = codes.output_snr_db, allowed.min_output_snr_db
         if snr is not None and least is not None and snr < least:
             found.append(f"outputs are {snr:.1f} dB from those of the same codes, at least {least:g} expected")
+    if codes is not None and codes.binary is not None and allowed.max_binary_error is not None:
+        worst = max(codes.binary.worst, codes.binary.signs)
+        if worst > allowed.max_binary_error:
+            found.append(f"a binary layer is {worst:.1e} off, allowed {allowed.max_binary_error:g}")
     if allowed.max_dscore is not None and twin.match.max_dscore > allowed.max_dscore:
         found.append(f"a score is {twin.match.max_dscore:.3f} off its twin, allowed {allowed.max_dscore:g}")
     if allowed.max_dbox_px is not None and twin.match.max_dbox_px > allowed.max_dbox_px:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
+from edgekit.graph.binary import with_sign_grids
 from edgekit.graph.channels import float_reason
 from edgekit.graph.operators import CLAMPS, has_integer_kernel, is_weighted, tensor_inputs
 from edgekit.graph.prefix import float_prefix
@@ -38,6 +39,7 @@ class Placement:
 
 def place_trt(graph: ir.Graph, plan: QuantPlan) -> Placement:
     """Inputs of weighted operators (R1), the skip operand of residual Adds (R4), equal-scale Concats (R5)."""
+    plan = with_sign_grids(graph, plan)
     grids = shared_grids(graph, plan)
     specs = grids.specs
     planned = _planned_layers(graph, plan)
@@ -68,6 +70,7 @@ def place_every_tensor(graph: ir.Graph, plan: QuantPlan, looked_up: bool = False
         plan: what is quantised.
         looked_up: count activation functions of codes as lookups, see `edgekit.graph.prefix`.
     """
+    plan = with_sign_grids(graph, plan)
     grids = shared_grids(graph, plan)
     specs = grids.specs
     planned = _planned_layers(graph, plan)

@@ -1,8 +1,8 @@
 """Ranges and weights to a `QuantPlan`: which layers and tensors are integers, and their scales.
 
-Weights are symmetric codes of 2 to 8 bits, one scale an output channel. Activations are symmetric int8, one scale a
-tensor, planned for every float tensor whose range is known; which of them a target really quantises is its lowering's
-business.
+Weights are symmetric codes of 2 to 8 bits, one scale an output channel; those of a binary convolution have the one bit
+that they were trained with. Activations are symmetric int8, one scale a tensor, planned for every float tensor whose
+range is known; which of them a target really quantises is its lowering's business.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx_ir as ir
 
+from edgekit.graph.binary import binary_layers, binary_spec
 from edgekit.graph.calibrate import Range
 from edgekit.graph.constants import constant_value
 from edgekit.graph.operators import is_weighted
@@ -66,17 +67,28 @@ def make_plan(model: ir.Model, ranges: Mapping[str, Range], options: PlanOptions
     source = f"ptq:{options.method}"
     activations = {name: activation_spec(bounds, 8, source) for name, bounds in ranges.items()}
     widths = layer_widths(model, options)
+    binary = binary_layers(model.graph)
     weights, excluded = {}, {}
     for node in weighted_layers(model):
         name = str(node.name)
         if name in options.keep_float:
             excluded[name] = options.keep_float[name]
+        elif name in binary and name not in options.layer_bits:
+            weights[name] = binary_spec(binary[name])
         elif node.inputs[0] is None or node.inputs[0].name not in activations:
             excluded[name] = "the range of its input is not known"
         else:
             scale = activations[str(node.inputs[0].name)].scale[0]
             weights[name] = weight_spec(node, scale, widths[name], options.weight_clip)
     return QuantPlan(weights=weights, activations=activations, excluded=excluded)
+
+
+def binary_plan(model: ir.Model) -> QuantPlan | None:
+    """What can be said of a canonical graph without pictures: its binary convolutions, exactly; None without any."""
+    binary = binary_layers(model.graph)
+    others = [str(node.name) for node in weighted_layers(model) if node.name not in binary]
+    weights = {name: binary_spec(layer) for name, layer in binary.items()}
+    return QuantPlan(weights, {}, dict.fromkeys(others, "not calibrated")) if binary else None
 
 
 def keep_in_float(plan: QuantPlan, layers: Mapping[str, str]) -> QuantPlan:

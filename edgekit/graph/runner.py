@@ -8,6 +8,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from edgekit.errors import BackendError
+from edgekit.runtime.operators import add_operators
 
 
 class Runner:
@@ -49,6 +50,7 @@ class Runner:
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         if not optimised:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        add_operators(options, [entry.domain for entry in proto.opset_import], "the graph", ort.__version__)
         try:
             self._session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions share no base class but this

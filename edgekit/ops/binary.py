@@ -24,6 +24,20 @@ from typing import Tuple
 
 import numpy as np
 
+from edgekit.precision import pack_signs, unpack_signs
+
+__all__ = [
+    "OUTPUTS",
+    "BinaryGeometry",
+    "binary_conv2d",
+    "binary_dot",
+    "check_shapes",
+    "fold_batch_norm",
+    "pack_signs",
+    "signs",
+    "unpack_signs",
+]
+
 OUTPUTS = {"float32": np.float32, "int8": np.int8, "bits": np.uint32}
 
 
@@ -94,24 +108,6 @@ class BinaryGeometry:
 def signs(x: np.ndarray) -> np.ndarray:
     """-1 where x < 0, else +1: int8, the shape of `x`."""
     return np.where(np.less(x, 0), np.int8(-1), np.int8(1))
-
-
-def pack_signs(x: np.ndarray, groups: int = 1) -> np.ndarray:
-    """The bits of (..., channels): uint32 (..., words)."""
-    depth = x.shape[-1] // groups
-    words = (depth + 31) // 32
-    bits = np.zeros(x.shape[:-1] + (groups, words * 32), np.uint8)
-    bits[..., :depth] = np.less(x, 0).reshape(x.shape[:-1] + (groups, depth))
-    packed = np.packbits(bits[..., ::-1], axis=-1)[..., ::-1]
-    return np.ascontiguousarray(packed).view("<u4").reshape(x.shape[:-1] + (groups * words,)).astype(np.uint32)
-
-
-def unpack_signs(bits: np.ndarray, channels: int, groups: int = 1) -> np.ndarray:
-    """What `pack_signs` packed: +1 and -1, int8 (..., channels)."""
-    little = np.ascontiguousarray(bits.astype("<u4")).view(np.uint8)
-    table = np.unpackbits(little.reshape(bits.shape + (4, 1)), axis=-1)[..., ::-1]
-    table = table.reshape(bits.shape[:-1] + (groups, -1))[..., : channels // groups]
-    return (1 - 2 * table.astype(np.int8)).reshape(bits.shape[:-1] + (channels,))
 
 
 def binary_dot(x: np.ndarray, weights: np.ndarray, geometry: BinaryGeometry) -> np.ndarray:

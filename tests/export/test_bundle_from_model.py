@@ -19,13 +19,14 @@ from edgekit.graph.calibrate.images import prepared
 from edgekit.graph.families import detect_family
 from edgekit.graph.lint import lint_bundle
 from edgekit.graph.load import load_canonical
-from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, ON_REQUEST, lower
+from edgekit.graph.lower import BINARY_LOWERINGS, FLOAT_LOWERINGS, LOWERINGS, ON_REQUEST, lower
 from edgekit.graph.parity import RUNS_OPTIMISED, THRESHOLDS, ParityCheck, Thresholds
 from edgekit.graph.quantize import QuantizeOptions
 from edgekit.graph.runner import Runner
 from edgekit.process.decode import DecodeSpec
 from tests.graph import tiny
 
+GENERAL = tuple(name for name in LOWERINGS if name not in BINARY_LOWERINGS)
 OPTIONS = ExportOptions(quantize=QuantizeOptions(method="minmax", float_layers="none"), parity_images=2)
 
 
@@ -55,7 +56,7 @@ def exported(world):
 def test_a_bundle_has_every_lowering_with_its_parity(exported):
     bundle, report, steps = exported
     # All of this network is in integers on CPUs, with lookups or without.
-    assert set(bundle.lowerings) == set(LOWERINGS) - set(ON_REQUEST) - {"ort-x86-tables"}
+    assert set(bundle.lowerings) == set(GENERAL) - set(ON_REQUEST) - {"ort-x86-tables"}
     for name in bundle.lowerings:
         assert bundle.manifest["lowerings"][name]["parity"]["passed"] is True
         assert report.lowerings[name].to_json()["parity"]["passed"] is True
@@ -229,13 +230,13 @@ def test_one_lowering_as_plain_onnx(world, tmp_path):
 
 def test_narrow_weights_are_stored_narrow_and_every_lowering_is_faithful(world, tmp_path):
     quantize = QuantizeOptions(method="minmax", float_layers="none", weight_bits=4, layer_bits=(("down8_node", 3),))
-    options = ExportOptions(quantize=quantize, lowerings=tuple(LOWERINGS), parity_images=2, golden_images=1)
+    options = ExportOptions(quantize=quantize, lowerings=GENERAL, parity_images=2, golden_images=1)
     report = bundle_from_model(
         str(world / "tiny.onnx"), str(tmp_path / "x.ekb"), calib=str(world / "calib"), options=options
     )
     assert report.layers_by_bits == {8: 10, 4: 3, 3: 1}
     bundle = open_bundle(tmp_path / "x.ekb")
-    assert set(bundle.lowerings) == set(LOWERINGS)
+    assert set(bundle.lowerings) == set(GENERAL)
     stored = {record["name"]: record for record in bundle.manifest["weights"]}
     assert stored["down8_node.weight"]["bits"] == 3 and stored["down8_node.weight"]["bytes"] == 8 * 8 * 9 * 3 // 8
     assert lint_bundle(bundle) == {name: [] for name in bundle.lowerings}

@@ -6,11 +6,13 @@ import math
 import pytest
 
 from edgekit.graph.hints import TENSORRT, hints_of, weight_bytes
-from edgekit.graph.lower import LOWERINGS, lower
+from edgekit.graph.lower import BINARY_LOWERINGS, LOWERINGS, lower
 from edgekit.graph.overflow import overflowing
 from tests.graph import small
 from tests.graph.test_overflow import network
 from tests.graph.tiny import Net
+
+GENERAL = [name for name in LOWERINGS if name not in BINARY_LOWERINGS]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def test_weights_count_as_an_engine_keeps_them(relu):
     assert weight_bytes(lower("trt10", model, plan)) == 2 * (last + biases) + stem + mix
 
 
-@pytest.mark.parametrize("name", list(LOWERINGS))
+@pytest.mark.parametrize("name", GENERAL)
 def test_hints_are_plain_values_and_for_tensorrt_alone(relu, name):
     found = hints(name, relu)
     assert json.loads(json.dumps(found)) == found

@@ -12,7 +12,14 @@ from edgekit.graph.external import SMALLEST_EXTERNAL, whole, with_external_data
 from edgekit.graph.half import to_half
 from edgekit.graph.lint import lint
 from edgekit.graph.load import load_canonical
-from edgekit.graph.lower import FLOAT_LOWERINGS, LOWERINGS, check_lowering, is_worth_writing, lower
+from edgekit.graph.lower import (
+    BINARY_LOWERINGS,
+    FLOAT_LOWERINGS,
+    LOWERINGS,
+    check_lowering,
+    is_worth_writing,
+    lower,
+)
 from edgekit.graph.parity import RUNS_OPTIMISED
 from edgekit.graph.plan import PlanOptions, make_plan, weighted_layers
 from edgekit.graph.runner import Runner
@@ -23,7 +30,8 @@ from tests.graph import small, tiny
 from tests.graph.tiny import Net
 
 NETS = {"silu": small.silu_net, "relu": small.relu_net, "concat": small.concat_net}
-INT8 = [name for name in LOWERINGS if name not in FLOAT_LOWERINGS]
+GENERAL = [name for name in LOWERINGS if name not in BINARY_LOWERINGS]
+INT8 = [name for name in GENERAL if name not in FLOAT_LOWERINGS]
 
 
 @pytest.fixture(scope="module", params=list(NETS))
@@ -32,7 +40,7 @@ def network(request):
     return model, small.plan_of(model, keep=["stem_node"])
 
 
-@pytest.mark.parametrize("name", list(LOWERINGS))
+@pytest.mark.parametrize("name", GENERAL)
 def test_every_lowering_is_valid_repeatable_and_breaks_no_rule(network, name):
     model, plan = network
     lowered = lower(name, model, plan)
@@ -46,7 +54,7 @@ def test_every_lowering_is_valid_repeatable_and_breaks_no_rule(network, name):
     assert lint(lowered.model, name) == []
 
 
-@pytest.mark.parametrize("name", list(LOWERINGS))
+@pytest.mark.parametrize("name", GENERAL)
 def test_inputs_and_outputs_keep_names_shapes_and_float32(network, name):
     model, plan = network
     lowered = lower(name, model, plan).model
@@ -56,7 +64,7 @@ def test_inputs_and_outputs_keep_names_shapes_and_float32(network, name):
         assert (old.name, old.shape, old.dtype) == (new.name, new.shape, new.dtype)
 
 
-@pytest.mark.parametrize("name", list(LOWERINGS))
+@pytest.mark.parametrize("name", GENERAL)
 def test_every_lowering_is_near_the_float_network(network, name):
     model, plan = network
     optimised = name in RUNS_OPTIMISED
@@ -101,7 +109,7 @@ def odd_network():
     return small.canonical(net)
 
 
-@pytest.mark.parametrize("name", list(LOWERINGS))
+@pytest.mark.parametrize("name", GENERAL)
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_weights_of_any_width_are_those_of_the_arithmetic(odd_network, name, bits):
     """Codes where a layer has Q/DQ, else values; float16 where the lowering is."""
@@ -217,7 +225,7 @@ def test_unknown_names_are_suggested_and_int8_needs_a_plan():
     assert lower("fp32", small.canonical(small.silu_net()), None).placement is None
 
 
-@pytest.mark.parametrize("name", list(LOWERINGS))
+@pytest.mark.parametrize("name", GENERAL)
 def test_a_materialised_graph_is_the_lowered_one(network, name, tmp_path):
     """Through the bundle: codes stored once, each lowering's initializers derived from them."""
     model, plan = network
@@ -286,7 +294,7 @@ def odd_net(kind):
 
 
 @pytest.mark.parametrize("kind", ["transposed", "matmul", "hardswish", "leaky", "shuffle", "pooled", "depth"])
-@pytest.mark.parametrize("name", list(LOWERINGS))
+@pytest.mark.parametrize("name", GENERAL)
 def test_other_operators(kind, name, monkeypatch):
     monkeypatch.setattr(placement, "float_prefix", lambda graph, planned, looked_up=False: {})
     model = odd_net(kind)

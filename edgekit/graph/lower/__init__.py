@@ -6,12 +6,14 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from edgekit.errors import ConfigError
-from edgekit.graph.lower import fp16, fp32, ort_arm, ort_x86, packed, trt8, trt10
+from edgekit.graph.binary import planned_layers
+from edgekit.graph.lower import binary, fp16, fp32, ort_arm, ort_x86, packed, trt8, trt10
 from edgekit.graph.lower.lowered import LoweredModel, Overflow
 from edgekit.graph.overflow import overflow_of
 from edgekit.precision import QuantPlan
 
 __all__ = [
+    "BINARY_LOWERINGS",
     "FLOAT_LOWERINGS",
     "LOWERINGS",
     "ON_REQUEST",
@@ -31,12 +33,16 @@ LOWERINGS: dict[str, Callable[[ir.Model, QuantPlan, Overflow], LoweredModel]] = 
     "ort-x86-narrow": ort_x86.lower_narrow,
     "ort-arm": ort_arm.lower,
     "packed": packed.lower,
+    "binary": binary.lower,
 }
 
 FLOAT_LOWERINGS = ("fp32", "fp16")
 
 ON_REQUEST = ("packed",)
 """Not written unless named: a bundle's codes are packed already, and `ort-x86` serves the same machines from them."""
+
+BINARY_LOWERINGS = ("binary",)
+"""Of networks with layers of one bit alone, for which they are written by default; they need no calibration."""
 
 
 def lower(name: str, model: ir.Model, plan: QuantPlan | None, overflow: Overflow | None = None) -> LoweredModel:
@@ -60,6 +66,8 @@ def lower(name: str, model: ir.Model, plan: QuantPlan | None, overflow: Overflow
 
 def is_worth_writing(name: str, model: ir.Model, plan: QuantPlan | None) -> bool:
     """Whether a lowering that nobody asked for gives a bundle something that its others do not."""
+    if name in BINARY_LOWERINGS:
+        return plan is not None and bool(planned_layers(model.graph, plan))
     return name != "ort-x86-tables" or (plan is not None and ort_x86.gains_from_tables(model, plan))
 
 
@@ -69,7 +77,7 @@ def check_lowering(name: str, quantized: bool) -> None:
         close = difflib.get_close_matches(name, list(LOWERINGS), n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ConfigError(f"there is no lowering {name!r}; {hint}known: {', '.join(LOWERINGS)}")
-    if not quantized and name not in FLOAT_LOWERINGS:
+    if not quantized and name not in (*FLOAT_LOWERINGS, *BINARY_LOWERINGS):
         raise ConfigError(
             f"lowering {name!r} is INT8 and this network is not quantised; export with --int8 --calib IMAGES, "
             f"or take {' or '.join(FLOAT_LOWERINGS)}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from edgekit.graph.binary_operators import Reading
 from edgekit.graph.limits import Release, needed_release, text
 
 OPSET = 13
@@ -24,6 +25,7 @@ class LoweredModel:
         kept_float: name of a planned layer -> why it runs in float here.
         layers: names of the layers whose weights carry Q/DQ.
         float32_nodes: name of a node that float16 may not hold -> why (`edgekit.graph.overflow`).
+        readings: canonical tensor that a binary layer gives -> where it is in this graph.
     """
 
     name: str
@@ -33,6 +35,7 @@ class LoweredModel:
     kept_float: dict[str, str] = field(default_factory=dict)
     layers: tuple[str, ...] = ()
     float32_nodes: dict[str, str] = field(default_factory=dict)
+    readings: dict[str, Reading] = field(default_factory=dict)
 
     @property
     def opset(self) -> int:
