@@ -6,7 +6,7 @@ with edgekit.open("student.ekb") as detector:
     detections = detector(frame_bgr)
 """
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Sequence, Union
 
 from edgekit.detections import Detections
 from edgekit.errors import EdgekitError
@@ -22,7 +22,11 @@ __version__ = "0.1.0"
 
 
 def open(
-    bundle: PathLike, lowering: Optional[str] = None, threads: Optional[int] = None, device: str = "auto"
+    bundle: PathLike,
+    lowering: Optional[str] = None,
+    threads: Optional[int] = None,
+    device: str = "auto",
+    precision: Union[int, Sequence[int], None] = None,
 ) -> "Detector":
     """Open a bundle for inference; `edgekit.runtime.detector.open_detector` has every option.
 
@@ -31,6 +35,7 @@ def open(
         lowering: which of its graphs; the best for this device where None.
         threads: worker threads; the physical cores that this process may use where None.
         device: "auto" (TensorRT where it can work, else the processor), "cpu", "cuda:0", "dla:0", "ort-cuda", …
+        precision: bits, of a bundle of many precisions, or several to switch between; the highest alone where None.
 
     Raises:
         BundleError: the file is not a whole bundle.
@@ -38,4 +43,4 @@ def open(
     """
     from edgekit.runtime.detector import open_detector
 
-    return open_detector(bundle, lowering=lowering, threads=threads, device=device)
+    return open_detector(bundle, lowering=lowering, threads=threads, device=device, precision=precision)

@@ -17,14 +17,27 @@ import numpy as np
 
 from edgekit.errors import BundleError
 from edgekit.files import PathLike, atomic_write, sha256_bytes, storage_errors
-from edgekit.precision import QuantPlan, bit_planes, narrow_codes, pack_bits, pack_signs, raised_codes, unpack_bits
+from edgekit.precision import (
+    QuantPlan,
+    bit_planes,
+    midrise_from_planes,
+    midrise_width,
+    narrow_codes,
+    pack_bits,
+    pack_signs,
+    raised_codes,
+    unpack_bits,
+)
 
 FORMAT = "edgekit-bundle"
 VERSION = 1
+LAYERED_VERSION = 2
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.bin"
 WEIGHTS_DATA = "weights.data"
 ALIGNMENT = 64
+PART_KEYS = ("weights", "lowerings", "plan", "golden")
+"""What each precision of a bundle of many has for itself."""
 
 _MAX_MANIFEST_BYTES = 64 << 20
 _MAX_ENTRY_BYTES = 2 << 30
@@ -192,51 +205,95 @@ def write_bundle(
     Raises:
         StorageError: the disk is full or the folder cannot be written.
     """
-    records, weights = _pack_weights(tensors)
+    blob = Blob()
+    records = [blob.add(tensor) for tensor in tensors]
+    weights = blob.data()
     by_name = {tensor.name: tensor for tensor in tensors}
     entries = dict(files or {})
     entries[WEIGHTS] = weights
     described = {}
     for name, lowered in lowerings.items():
-        entries["graphs/{}.onnx".format(name)] = lowered.onnx_bytes
-        described[name] = _describe_lowering(name, lowered, by_name)
+        graph = "graphs/{}.onnx".format(name)
+        entries[graph] = lowered.onnx_bytes
+        described[name] = describe_lowering(graph, lowered, by_name)
     whole = dict(manifest, format=FORMAT, version=VERSION, weights=records, lowerings=described)
-    whole["entries"] = {
+    write_entries(path, whole, entries, [WEIGHTS])
+    return whole
+
+
+def write_entries(path: PathLike, manifest: Dict[str, Any], entries: Dict[str, bytes], stored: Sequence[str]) -> None:
+    """Write a bundle's entries; the file appears whole or not at all.
+
+    Args:
+        path: the `.ekb` file.
+        manifest: all of it but `entries`, which is filled in.
+        entries: path -> content.
+        stored: those that come first and as they are, in this order; the rest is deflated.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    manifest["entries"] = {
         name: {"sha256": sha256_bytes(data), "size": len(data)} for name, data in sorted(entries.items())
     }
     with atomic_write(path, "w+b") as stream:
         with zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
-            _add(archive, MANIFEST, json.dumps(whole, indent=1, sort_keys=True).encode(), deflate=True)
-            _add(archive, WEIGHTS, weights, deflate=False)
+            _add(archive, MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode(), deflate=True)
+            for name in stored:
+                _add(archive, name, entries[name], deflate=False)
             for name, data in sorted(entries.items()):
-                if name != WEIGHTS:
+                if name not in stored:
                     _add(archive, name, data, deflate=True)
-    return whole
 
 
-def _pack_weights(tensors: Sequence[WeightTensor]) -> Tuple[List[Dict[str, Any]], bytes]:
-    blob = io.BytesIO()
-    records = []
-    for tensor in tensors:
-        record = {"name": tensor.name, "shape": list(tensor.values.shape), "axis": tensor.axis}  # type: Dict[str, Any]
+class Blob:
+    """The content of `weights.bin` while it grows.
+
+    Args:
+        once: the same bytes are kept once.
+    """
+
+    def __init__(self, once: bool = False) -> None:
+        self._stream = io.BytesIO()
+        self._places: Optional[Dict[bytes, int]] = {} if once else None
+
+    def add(self, tensor: WeightTensor) -> Dict[str, Any]:
+        """Append a tensor and its scales; its record."""
+        record = record_of(tensor)
         if tensor.bits is None:
             values = _little(tensor.values, "<f4")
-            record.update(kind="float32", offset=_append(blob, values), bytes=len(values))
+            record.update(kind="float32", offset=self.append(values), bytes=len(values))
         else:
             codes = pack_bits(tensor.values, tensor.bits)
             record.update(kind="codes", bits=tensor.bits, signed=tensor.values.dtype == np.int8)
-            record.update(offset=_append(blob, codes), bytes=len(codes))
-            scale = _little(np.asarray(tensor.scale).reshape(-1), "<f4")
-            record.update(scale_offset=_append(blob, scale), scale_count=len(scale) // 4)
-        records.append(record)
-    return records, blob.getvalue()
+            record.update(offset=self.append(codes), bytes=len(codes))
+            record.update(self.add_scale(tensor))
+        return record
+
+    def add_scale(self, tensor: WeightTensor) -> Dict[str, int]:
+        """Append the scales of a coded tensor; what its record says of them."""
+        scale = _little(np.asarray(tensor.scale).reshape(-1), "<f4")
+        return {"scale_offset": self.append(scale), "scale_count": len(scale) // 4}
+
+    def append(self, data: bytes) -> int:
+        """Append bytes at a multiple of 64; the offset."""
+        if self._places is not None and data in self._places:
+            return self._places[data]
+        self._stream.write(b"\0" * (_aligned(self._stream.tell()) - self._stream.tell()))
+        offset = self._stream.tell()
+        self._stream.write(data)
+        if self._places is not None:
+            self._places[data] = offset
+        return offset
+
+    def data(self) -> bytes:
+        """All of it."""
+        return self._stream.getvalue()
 
 
-def _append(blob: io.BytesIO, data: bytes) -> int:
-    blob.write(b"\0" * (_aligned(blob.tell()) - blob.tell()))
-    offset = blob.tell()
-    blob.write(data)
-    return offset
+def record_of(tensor: WeightTensor) -> Dict[str, Any]:
+    """The part of a tensor's record that does not depend on how it is stored."""
+    return {"name": tensor.name, "shape": list(tensor.values.shape), "axis": tensor.axis}
 
 
 def _little(values: np.ndarray, dtype: str) -> bytes:
@@ -247,11 +304,12 @@ def _aligned(offset: int) -> int:
     return (offset + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
 
 
-def _describe_lowering(name: str, lowered: LoweredGraph, tensors: Dict[str, WeightTensor]) -> Dict[str, Any]:
+def describe_lowering(graph: str, lowered: LoweredGraph, tensors: Dict[str, WeightTensor]) -> Dict[str, Any]:
+    """What the manifest says of a lowering whose graph is the entry `graph`."""
     sizes = {(tensor, encoding): encoded_bytes(tensors[tensor], encoding) for tensor, encoding in lowered.initializers}
     layout = external_layout(lowered.initializers, sizes)
     record = {
-        "graph": "graphs/{}.onnx".format(name),
+        "graph": graph,
         "opset": lowered.opset,
         "requires": lowered.requires,
         "parity": lowered.parity,
@@ -278,14 +336,26 @@ class Bundle:
 
     Attributes:
         path: the file.
-        manifest: the parsed `manifest.json`.
-        sha256: of the manifest, and so of everything in it; the bundle's identity.
+        manifest: the parsed `manifest.json`; `weights`, `lowerings`, `plan` and `golden` are those of `precision`.
+        sha256: of the manifest, and so of everything in it; the bundle's identity. Lower precisions of a file have
+            identities of their own.
+        precision: bits of the weights of a bundle of many precisions; None of all others.
+        precisions: what the file can be opened at, descending; empty for all others.
     """
 
-    def __init__(self, path: str, manifest: Dict[str, Any], sha256: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        manifest: Dict[str, Any],
+        sha256: str,
+        precision: Optional[int] = None,
+        precisions: Tuple[int, ...] = (),
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.sha256 = sha256
+        self.precision = precision
+        self.precisions = precisions
 
     @property
     def name(self) -> str:
@@ -321,9 +391,10 @@ class Bundle:
             return _read_entry(archive, self.path, entry, record)
 
     def tensors(self) -> Dict[str, WeightTensor]:
-        """Every stored tensor, unpacked."""
+        """Every stored tensor, unpacked; of planes only those that the precision needs are read."""
         blob = self.read(WEIGHTS)
-        return {record["name"]: _unpack(record, blob, self.path) for record in self.manifest["weights"]}
+        planes = [self.read(plane_entry(index)) for index in range(self.precision or 0)]
+        return {record["name"]: _unpack(record, blob, planes, self.path) for record in self.manifest["weights"]}
 
     def materialise(self, lowering: str, cache_dir: Optional[str] = None) -> str:
         """Write a lowering as plain ONNX with its weights beside it, once; return the path of `model.onnx`.
@@ -391,15 +462,22 @@ def default_cache_dir() -> str:
     return os.path.join(base, "edgekit")
 
 
-def open_bundle(path: PathLike, verify: bool = True) -> Bundle:
+def plane_entry(index: int) -> str:
+    """Name of the entry with the bits of that significance of all layers; 0 is the most significant."""
+    return "planes/{}.bin".format(index)
+
+
+def open_bundle(path: PathLike, verify: bool = True, precision: Optional[int] = None) -> Bundle:
     """Open a bundle and check it before anything in it is used.
 
     Args:
         path: the `.ekb` file.
         verify: hash every entry now; False leaves each entry's check to its first reading.
+        precision: which precision of a file that has many; the highest where None.
 
     Raises:
-        BundleError: not a bundle, truncated, damaged, of another version, or with unsafe entries.
+        BundleError: not a bundle, truncated, damaged, of another version, or with unsafe entries; it does not have the
+            precision.
     """
     path = os.fspath(path)
     with _opened(path) as archive:
@@ -417,7 +495,23 @@ def open_bundle(path: PathLike, verify: bool = True) -> Bundle:
         if verify:
             for entry, record in manifest["entries"].items():
                 _read_entry(archive, path, entry, record)
-    return Bundle(path, manifest, digest)
+    return _at_precision(Bundle(path, manifest, digest), precision)
+
+
+def _at_precision(bundle: Bundle, precision: Optional[int]) -> Bundle:
+    """The view of one precision; a bundle that has but one as it is."""
+    parts = bundle.manifest.get("precisions") or []
+    known = tuple(part["bits"] for part in parts)
+    if precision is not None and precision not in known:
+        have = "the precisions " + ", ".join(str(bits) for bits in known) if known else "one precision alone"
+        raise BundleError("{} has {}, not {} bits to choose; open it without".format(bundle.path, have, precision))
+    if not known:
+        return bundle
+    bits = known[0] if precision is None else precision
+    part = parts[known.index(bits)]
+    manifest = dict(bundle.manifest, **{key: part[key] for key in PART_KEYS if key in part})
+    identity = bundle.sha256 if bits == known[0] else sha256_bytes("{} {}".format(bundle.sha256, bits).encode())
+    return Bundle(bundle.path, manifest, identity, bits, known)
 
 
 def _opened(path: str) -> zipfile.ZipFile:
@@ -447,22 +541,43 @@ def _read_manifest(archive: zipfile.ZipFile, path: str) -> Tuple[Dict[str, Any],
 def _check_manifest(manifest: Any, path: str) -> None:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BundleError("{} is a zip, but its manifest is not of an .ekb bundle".format(path))
-    if manifest.get("version") != VERSION:
+    if manifest.get("version") not in (VERSION, LAYERED_VERSION):
         raise BundleError(
-            "{} is bundle version {}, this edgekit reads version {}; export it again or update edgekit".format(
-                path, manifest.get("version"), VERSION
+            "{} is bundle version {}, this edgekit reads versions {} and {}; export it again or update edgekit".format(
+                path, manifest.get("version"), VERSION, LAYERED_VERSION
             )
         )
     for key in ("model", "preprocess", "decode", "weights", "lowerings", "entries"):
         if key not in manifest:
             raise BundleError("{}: the manifest has no {!r}; export it again".format(path, key))
+    if manifest["version"] == LAYERED_VERSION or "precisions" in manifest:
+        _check_precisions(manifest, path)
     for entry in manifest["entries"]:
         parts = entry.split("/")
         if entry.startswith("/") or "\\" in entry or ":" in entry or ".." in parts or "" in parts:
             raise BundleError("{}: entry {!r} points outside the bundle; do not use it".format(path, entry))
-    for name in manifest["lowerings"]:
-        if not name.replace("-", "").isalnum():
-            raise BundleError("{}: lowering name {!r} is not letters, digits and '-'".format(path, name))
+    for part in [manifest] + manifest.get("precisions", [])[1:]:
+        for name in part["lowerings"]:
+            if not name.replace("-", "").isalnum():
+                raise BundleError("{}: lowering name {!r} is not letters, digits and '-'".format(path, name))
+
+
+def _check_precisions(manifest: Dict[str, Any], path: str) -> None:
+    """The first precision is what the manifest itself describes; each other one brings its own records."""
+    parts = manifest.get("precisions")
+    if manifest["version"] != LAYERED_VERSION or not isinstance(parts, list) or not parts:
+        raise BundleError("{}: a bundle of version 2, and no other, lists its precisions; export it again".format(path))
+    bits: List[Any] = [part.get("bits") if isinstance(part, dict) else None for part in parts]
+    fine = all(type(each) is int and 1 <= each <= 8 for each in bits)
+    if not fine or bits != sorted(set(bits), reverse=True):
+        raise BundleError("{}: its precisions {} are not 8 to 1 bits, descending; export it again".format(path, bits))
+    for part in parts[1:]:
+        missing = [key for key in PART_KEYS if key not in part]
+        if missing:
+            raise BundleError("{}: {} bits have no {!r}; export it again".format(path, part["bits"], missing[0]))
+    absent = [plane_entry(index) for index in range(bits[0]) if plane_entry(index) not in manifest["entries"]]
+    if absent:
+        raise BundleError("{}: {} bits need entry {}, which it lacks; copy it again".format(path, bits[0], absent[0]))
 
 
 def _read_entry(archive: zipfile.ZipFile, path: str, entry: str, record: Dict[str, Any]) -> bytes:
@@ -484,11 +599,15 @@ def _read_entry(archive: zipfile.ZipFile, path: str, entry: str, record: Dict[st
     return data
 
 
-def _unpack(record: Dict[str, Any], blob: bytes, path: str) -> WeightTensor:
+def _unpack(record: Dict[str, Any], blob: bytes, planes: Sequence[bytes], path: str) -> WeightTensor:
     shape = tuple(record["shape"])
     count = 1
     for size in shape:
         count *= size
+    if record["kind"] == "planes":
+        codes = _unpack_planes(record, count, planes, path).reshape(shape)
+        scale = np.frombuffer(blob, "<f4", record["scale_count"], record["scale_offset"]).astype(np.float32)
+        return WeightTensor(record["name"], codes, midrise_width(record["bits"]), record["axis"], scale)
     end = record["offset"] + record["bytes"]
     if record["offset"] < 0 or end > len(blob):
         raise BundleError("{}: tensor {} lies outside {}".format(path, record["name"], WEIGHTS))
@@ -498,3 +617,11 @@ def _unpack(record: Dict[str, Any], blob: bytes, path: str) -> WeightTensor:
     codes = unpack_bits(blob[record["offset"] : end], record["bits"], count, record["signed"])
     scale = np.frombuffer(blob, "<f4", record["scale_count"], record["scale_offset"]).astype(np.float32)
     return WeightTensor(record["name"], codes.reshape(shape), record["bits"], record["axis"], scale)
+
+
+def _unpack_planes(record: Dict[str, Any], count: int, planes: Sequence[bytes], path: str) -> np.ndarray:
+    start, size = record["offset"], (count + 7) // 8
+    if record["bits"] != len(planes) or start < 0 or any(start + size > len(plane) for plane in planes):
+        raise BundleError("{}: tensor {} lies outside its planes".format(path, record["name"]))
+    rows = [np.frombuffer(plane, np.uint8, size, start) for plane in planes]
+    return midrise_from_planes(np.stack(rows), count)

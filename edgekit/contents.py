@@ -5,18 +5,24 @@ import os
 import zipfile
 from typing import Any, Dict, List, Optional
 
-from edgekit.bundle import MANIFEST, WEIGHTS, Bundle
+from edgekit.bundle import MANIFEST, WEIGHTS, Bundle, open_bundle
 from edgekit.files import sha256_bytes
 
-_KINDS = ((MANIFEST, "manifest"), (WEIGHTS, "weights"), ("graphs/", "graphs"), ("golden/", "golden"))
+_KINDS = (
+    (MANIFEST, "manifest"),
+    (WEIGHTS, "weights"),
+    ("planes/", "planes"),
+    ("graphs/", "graphs"),
+    ("golden/", "golden"),
+)
 
 
 def contents_of(bundle: Bundle) -> Dict[str, Any]:
     """Everything that a reader may ask of a bundle, as plain values; nothing is unpacked.
 
     Returns:
-        file, bytes, sha256, model, classes, input, outputs, preprocess, decode, layers, float_layers, totals,
-        bytes_by_kind, lowerings, calibration, overflow, golden, provenance.
+        file, bytes, sha256, model, precision, precisions, classes, input, outputs, preprocess, decode, layers,
+        float_layers, totals, bytes_by_kind, lowerings, calibration, overflow, golden, provenance.
     """
     manifest = bundle.manifest
     layers = layers_of(manifest)
@@ -25,6 +31,8 @@ def contents_of(bundle: Bundle) -> Dict[str, Any]:
         "bytes": os.path.getsize(bundle.path),
         "sha256": bundle.sha256,
         "model": {key: value for key, value in manifest["model"].items() if key != "classes"},
+        "precision": bundle.precision,
+        "precisions": precisions_of(bundle),
         "classes": list(bundle.classes),
         "input": manifest.get("input"),
         "outputs": manifest.get("outputs"),
@@ -50,7 +58,7 @@ def layers_of(manifest: Dict[str, Any]) -> List[Dict[str, Any]]:
         parameters = 1
         for extent in record["shape"]:
             parameters *= extent
-        coded = record["kind"] == "codes"
+        coded = record["kind"] != "float32"
         rows.append(
             {
                 "name": record["name"],
@@ -61,6 +69,31 @@ def layers_of(manifest: Dict[str, Any]) -> List[Dict[str, Any]]:
                 "scales": record.get("scale_count", 0),
                 "bytes": record["bytes"] + 4 * record.get("scale_count", 0),
                 "reason": None if coded else _why_float(record, excluded),
+            }
+        )
+    return rows
+
+
+def precisions_of(bundle: Bundle) -> List[Dict[str, Any]]:
+    """One row for each precision of a bundle of many, the highest first; empty for all others.
+
+    Returns:
+        bits; layers, how many of them have so many bits; planes, how many are read; plane_bytes, what these take;
+        mean_weight_bits, over every stored parameter; lowerings, names.
+    """
+    rows = []
+    for bits in bundle.precisions:
+        view = open_bundle(bundle.path, False, bits)
+        in_planes = [record for record in view.manifest["weights"] if record["kind"] == "planes"]
+        layers = layers_of(view.manifest)
+        rows.append(
+            {
+                "bits": bits,
+                "layers": len(in_planes),
+                "planes": bits,
+                "plane_bytes": sum(record["bytes"] for record in in_planes),
+                "mean_weight_bits": totals_of(layers, 0)["mean_weight_bits"],
+                "lowerings": list(view.lowerings),
             }
         )
     return rows
@@ -89,7 +122,7 @@ def totals_of(layers: List[Dict[str, Any]], file_bytes: int) -> Dict[str, Any]:
 
 def bytes_by_kind(path: str) -> Dict[str, int]:
     """Bytes that each kind of entry takes in the file; `container` is the zip's own."""
-    sizes = {"manifest": 0, "weights": 0, "graphs": 0, "golden": 0, "other": 0}
+    sizes = {"manifest": 0, "weights": 0, "planes": 0, "graphs": 0, "golden": 0, "other": 0}
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             kind = next((kind for start, kind in _KINDS if info.filename.startswith(start)), "other")

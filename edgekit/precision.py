@@ -226,7 +226,7 @@ def bit_planes(codes: np.ndarray, bits: int) -> np.ndarray:
 def codes_from_planes(planes: np.ndarray, count: int) -> np.ndarray:
     """The `count` codes (count,) int8 that `bit_planes` wrote."""
     bits = len(planes)
-    table = np.unpackbits(planes, axis=1).reshape(bits, -1, 8)[:, :, ::-1].reshape(bits, -1)[:, :count]
+    table = _plane_table(planes, count)
     if bits == 1:
         return (2 * table[0].astype(np.int16) - 1).astype(np.int8)
     return plane_values(bits).astype(np.int16).dot(table).astype(np.int8)
@@ -258,3 +258,65 @@ def unpack_signs(bits: np.ndarray, channels: int, groups: int = 1) -> np.ndarray
     table = np.unpackbits(little.reshape(bits.shape + (4, 1)), axis=-1)[..., ::-1]
     table = table.reshape(bits.shape[:-1] + (groups, -1))[..., : channels // groups]
     return (1 - 2 * table.astype(np.int8)).reshape(bits.shape[:-1] + (channels,))
+
+
+def master_slices(master: np.ndarray, bits: int) -> np.ndarray:
+    """The `bits` most significant bits of 8-bit codes, int8: `master >> (8 - bits)`, rounded down.
+
+    Slicing a slice gives the same as slicing once; each bit that a slice drops is one bit of the next wider one.
+    """
+    _check_bits(bits)
+    return (np.asarray(master, np.int8) >> np.int8(8 - bits)).astype(np.int8)
+
+
+def midrise_codes(master: np.ndarray, bits: int) -> np.ndarray:
+    """What a slice of 8-bit codes stands for: the middle of its cell, in half cells; int8.
+
+    With d = 8 - bits and q the slice, a cell holds the 2^d codes from 2^d q on. Its middle in the grid of the master is
+    the container code c = 2^d q + 2^(d-1) = (2 q + 1) 2^(d-1): an odd number times a power of two. The odd number is
+    what this gives, a symmetric code of `midrise_width(bits)` bits whose step is 2^(d-1) times the master's. Without
+    the half cell every weight would be low by half a step, and two bits would be worth nothing. All 8 bits are the
+    master itself.
+    """
+    slices = master_slices(master, bits)
+    return slices if bits == 8 else (2 * slices.astype(np.int16) + 1).astype(np.int8)
+
+
+def midrise_width(bits: int) -> int:
+    """Bits of the symmetric codes that `midrise_codes` gives: one more than the slice has, and 8 for 8."""
+    _check_bits(bits)
+    return min(bits + 1, 8)
+
+
+def midrise_step(bits: int) -> int:
+    """The step of `midrise_codes` in steps of the master: 2^(7 - bits), and 1 for 8 bits."""
+    _check_bits(bits)
+    return 1 if bits == 8 else 2 ** (7 - bits)
+
+
+def container_codes(master: np.ndarray, bits: int) -> np.ndarray:
+    """The weights of a precision as int8 on the grid of the master: `midrise_codes` times `midrise_step`, in +-127."""
+    return (midrise_codes(master, bits).astype(np.int16) * midrise_step(bits)).astype(np.int8)
+
+
+def midrise_from_planes(planes: np.ndarray, count: int) -> np.ndarray:
+    """`midrise_codes` of the `count` codes (count,) whose first planes these are.
+
+    Args:
+        planes: (bits, ceil(count / 8)) uint8, the first rows of `bit_planes(master, 8)`.
+        count: number of codes.
+    """
+    bits = len(planes)
+    _check_bits(bits)
+    slices = plane_values(bits).astype(np.int16).dot(_plane_table(planes, count))
+    return (slices if bits == 8 else 2 * slices + 1).astype(np.int8)
+
+
+def _plane_table(planes: np.ndarray, count: int) -> np.ndarray:
+    """The bits of planes, (bits, count) uint8 of 0 and 1."""
+    return np.unpackbits(planes, axis=1).reshape(len(planes), -1, 8)[:, :, ::-1].reshape(len(planes), -1)[:, :count]
+
+
+def _check_bits(bits: int) -> None:
+    if not 1 <= bits <= 8:
+        raise ValueError("a precision has 1 to 8 bits, got {}".format(bits))

@@ -8,8 +8,14 @@ from edgekit.precision import (
     QuantSpec,
     bit_planes,
     codes_from_planes,
+    container_codes,
     dequantize,
     fake_quantize,
+    master_slices,
+    midrise_codes,
+    midrise_from_planes,
+    midrise_step,
+    midrise_width,
     narrow_codes,
     pack_bits,
     quantize,
@@ -163,3 +169,44 @@ def test_a_plan_counts_its_layers_by_width():
 def test_dequantize_undoes_scale_only():
     spec = QuantSpec(8, (0.25,))
     np.testing.assert_array_equal(dequantize(np.int8([-4, 8]), spec), [-1.0, 2.0])
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("count", [1, 63, 64, 65])
+def test_the_first_planes_of_a_master_are_a_precision(bits, count):
+    master = np.random.RandomState(count).randint(-127, 128, count).astype(np.int8)
+    planes = bit_planes(master, 8)[:bits]
+    assert planes.size == bits * ((count + 7) // 8)
+    codes = midrise_from_planes(planes, count)
+    np.testing.assert_array_equal(codes, midrise_codes(master, bits))
+    assert np.abs(codes).max() <= 2 ** (midrise_width(bits) - 1) - 1  # the symmetric codes of that width
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_slices_in_steps_and_at_once_are_the_same(bits):
+    every = np.arange(-127, 128).astype(np.int8)
+    stepwise = every
+    for width in range(7, bits - 1, -1):
+        stepwise = np.floor_divide(stepwise, 2)
+        np.testing.assert_array_equal(stepwise, master_slices(every, width))
+    np.testing.assert_array_equal(stepwise, master_slices(every, bits))
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_containers_are_in_the_middle_of_their_cells(bits):
+    every = np.arange(-127, 128)
+    cell = 2 ** (8 - bits)
+    containers = container_codes(every.astype(np.int8), bits).astype(int)
+    inside = containers - every
+    assert inside.min() >= -cell // 2 and inside.max() <= cell // 2
+    assert len(np.unique(containers)) == (255 if bits == 8 else 2**bits)
+    expected = midrise_codes(every.astype(np.int8), bits).astype(int) * midrise_step(bits)
+    np.testing.assert_array_equal(containers, expected)
+    # a container has the slices that it stands for, so it is a master of them too
+    np.testing.assert_array_equal(master_slices(containers, bits), master_slices(every, bits))
+
+
+@pytest.mark.parametrize("bits", [0, 9])
+def test_a_precision_has_one_to_eight_bits(bits):
+    with pytest.raises(ValueError, match="1 to 8 bits, got {}".format(bits)):
+        master_slices(np.zeros(1, np.int8), bits)

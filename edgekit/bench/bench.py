@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from edgekit.bench.account import BoardLog
 from edgekit.bench.flights import playable
@@ -52,6 +52,7 @@ class BenchConfig:
         tracker: a name in TRACKERS, or None for none.
         conf: lowest score of a box; where None the bundle's, and at most 0.1 with a tracker.
         lowering, threads, device: see `open_detector`.
+        precision: of the first bundle; the other one is at its highest.
         first_s: how long the "first seconds" are.
         seed: of the order in which two bundles take a frame.
         layers: measure each layer too, in a pass of its own, since recording slows the network.
@@ -74,6 +75,7 @@ class BenchConfig:
     lowering: Optional[str] = None
     threads: Optional[int] = None
     device: str = "auto"
+    precision: Optional[int] = None
     first_s: float = 3.0
     seed: int = 0
     layers: bool = True
@@ -123,8 +125,10 @@ def bench(
             and not known.
     """
     bundles = [bundle] if vs is None else [bundle, vs]
-    for path in bundles if config.gate is None else bundles + [config.gate]:
-        open_bundle(path, verify=False)  # a wrong name is told before anything is rendered
+    for path, each in _each(bundles, config):
+        open_bundle(path, False, each.precision)  # a wrong name is told before anything is rendered
+    if config.gate is not None:
+        open_bundle(config.gate, verify=False)
     method = _method(config)
     restore_clocks(root)
     profile = this_profile(root)
@@ -154,8 +158,8 @@ def _measured(
     board.start()
     try:
         board.wait_idle(config.idle_s)
-        for path in bundles:
-            opened.append(_open(path, config, gated=not opened))
+        for path, each in _each(bundles, config):
+            opened.append(_open(path, each, gated=not opened))
         memory["loaded"] = read_memory_mb().get("rss", 0.0)
         board.begin()
         with _first_stream(config, method, alone) as first:
@@ -181,7 +185,7 @@ def _measured(
         for lane in opened:
             lane.close()
     if config.layers:
-        lanes = [_with_layers(lane, path, config, progress) for lane, path in zip(lanes, bundles)]
+        lanes = [_with_layers(lane, path, each, progress) for lane, (path, each) in zip(lanes, _each(bundles, config))]
     return BenchResult(
         lane=lanes[0],
         other=None if alone else lanes[1],
@@ -193,6 +197,11 @@ def _measured(
         memory_points=log.points,
         account=board.account(span.edges_s(lanes[0].samples), alone, on_gpu=bool(lanes[0].samples.runs)),
     )
+
+
+def _each(bundles: Sequence[PathLike], config: BenchConfig) -> List[Tuple[PathLike, BenchConfig]]:
+    """Each bundle with what it is opened by."""
+    return list(zip(bundles, [config, replace(config, precision=None)]))
 
 
 @dataclass(frozen=True)
@@ -225,7 +234,7 @@ class _Opened:
 
 def _open(path: PathLike, config: BenchConfig, gated: bool) -> _Opened:
     start = time.monotonic()
-    detector = open_detector(path, config.lowering, config.threads, device=config.device)
+    detector = open_detector(path, config.lowering, config.threads, device=config.device, precision=config.precision)
     open_ms = (time.monotonic() - start) * 1e3
     tracker = open_tracker(config.tracker) if config.tracker else None
     try:
@@ -244,9 +253,10 @@ def _artifact(path: PathLike, detector: Detector) -> Dict[str, Any]:
     return {
         "file": os.path.basename(os.fspath(path)),
         "name": detector.name,
-        "sha256": open_bundle(path, verify=False).sha256,
+        "sha256": open_bundle(path, False, detector.precision).sha256,
         "bytes": os.path.getsize(os.fspath(path)),
         "lowering": detector.lowering,
+        "precision": detector.precision,
         "input": "{}x{}".format(width, height),
         "backend": detector.session.backend,
         "threads": detector.session.threads,
@@ -304,7 +314,9 @@ def _after(before: Dict[str, float], now: Dict[str, float]) -> Dict[str, float]:
 
 
 def _with_layers(lane: Lane, path: PathLike, config: BenchConfig, progress: Optional[Progress]) -> Lane:
-    detector = open_detector(path, config.lowering, config.threads, profile=True, device=config.device)
+    detector = open_detector(
+        path, config.lowering, config.threads, profile=True, device=config.device, precision=config.precision
+    )
     try:
         rows = _layers(detector, config, progress)
     finally:

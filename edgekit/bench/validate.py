@@ -70,6 +70,7 @@ def validate(
     threads: Optional[int] = None,
     progress: Optional[Progress] = None,
     device: str = "auto",
+    precision: Optional[int] = None,
 ) -> Validation:
     """Score a bundle on a labelled set.
 
@@ -83,16 +84,17 @@ def validate(
         threads: of the backend; physical cores where None.
         progress: called after each image.
         device: where it runs, see `open_detector`.
+        precision: of a bundle of many precisions; its highest where None.
 
     Raises:
-        BundleError: the file is not a whole bundle, or lacks the lowering.
+        BundleError: the file is not a whole bundle, or lacks the lowering or the precision.
         DataError: an image cannot be read, the set is empty, or its classes are not the bundle's.
         BackendError: no inference library, or no AP library, is installed.
     """
     coco_ap = _metric()
     if not len(dataset):
         raise DataError("{} has no images to score".format(dataset.name))
-    with open_detector(bundle, lowering=lowering, threads=threads, device=device) as detector:
+    with open_detector(bundle, lowering=lowering, threads=threads, device=device, precision=precision) as detector:
         to_set, matched_by = match_classes(detector.classes, dataset.classes)
         family = REFERENCE_NMS[detector.decode.family]
         iou = family[0] if iou is None else iou

@@ -30,6 +30,7 @@ def bench(
     conf: Optional[float] = options.CONF,
     lowering: Optional[str] = options.LOWERING,
     threads: Optional[int] = options.THREADS,
+    precision: Optional[int] = options.PRECISION,
     device: str = options.DEVICE,
     layers: bool = typer.Option(True, "--layers/--no-layers", help="Time each layer too, in a pass of its own."),
     output: Optional[str] = typer.Option(None, "-o", "--output", metavar="FILE", help="Write all samples as JSON."),
@@ -76,7 +77,7 @@ def bench(
         show_predictions(bundle, predict, mode, fit, as_json)
         return
     _check_options(mode, fit, vs, against, max_joules)
-    old = None if against is None else _earlier(against, bundle)
+    old = None if against is None else _earlier(against, bundle, precision)
     config = BenchConfig(
         source=source or DEFAULT_SOURCE,
         frames=frames,
@@ -88,6 +89,7 @@ def bench(
         lowering=lowering,
         threads=threads,
         device=device,
+        precision=precision,
         layers=layers,
         layer_info=export_layer_info is not None,
         lock_clocks=lock_clocks,
@@ -134,13 +136,13 @@ def _check_options(
         raise ConfigError("--max-joules: two bundles in turns share the board's power; measure one of them alone")
 
 
-def _earlier(path: str, bundle: str) -> Dict[str, Any]:
+def _earlier(path: str, bundle: str, precision: Optional[int]) -> Dict[str, Any]:
     """The saved result, which must be of this bundle."""
     from edgekit.bench import check_same_bundle, read_result
     from edgekit.bundle import open_bundle
 
     old = read_result(path)
-    check_same_bundle(open_bundle(bundle, verify=False).sha256, old)
+    check_same_bundle(open_bundle(bundle, False, precision).sha256, old)
     return old
 
 

@@ -15,6 +15,7 @@ def build(
     lowering: Optional[str] = typer.Option(
         None, "--lowering", metavar="NAME", help="This graph alone; default: INT8 and FP16, and the better one flies."
     ),
+    precision: Optional[int] = options.PRECISION,
     output: Optional[str] = typer.Option(
         None, "-o", "--output", metavar="PATH", help="A copy of the engine; for another device the folder to write."
     ),
@@ -55,7 +56,7 @@ def build(
         timing_cache=timing_cache,
         check_memory=memory_check,
     )
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, precision=precision)
     if asked is None:
         value = _build_here(opened, wanted, place.index if place is not None else 0, rounds, min_speedup)
     elif _builds_elsewhere(asked):

@@ -14,6 +14,7 @@ def check(
     lowering: Optional[str] = typer.Option(
         None, "--lowering", metavar="NAME", help="Graph that runs the golden images; of an .onnx, what it is for."
     ),
+    precision: Optional[int] = options.PRECISION,
     device: str = options.DEVICE,
     threads: Optional[int] = options.THREADS,
     as_json: bool = options.JSON,
@@ -27,10 +28,10 @@ def check(
     if bundle.endswith(".onnx"):
         _check_graph(bundle, lowering, as_json)
         return
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, precision=precision)
     entries, size = entry_counts(opened)
     lint = _lint(opened)
-    with open_detector(bundle, lowering=lowering, threads=threads, verify=False, device=device) as detector:
+    with open_detector(bundle, lowering, threads, verify=False, device=device, precision=opened.precision) as detector:
         with screen.progress("golden images") as progress:
             golden = check_golden(opened, detector, progress)
     value = {

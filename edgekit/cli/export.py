@@ -24,6 +24,14 @@ def export(
     plan: Optional[str] = typer.Option(
         None, "--plan", metavar="FILE", help="A plan of edgekit quantize, instead of --calib."
     ),
+    precision: Optional[int] = typer.Option(
+        None,
+        "--precision",
+        metavar="BITS",
+        min=1,
+        max=8,
+        help="One precision of a network of many. MODEL may be such a bundle: x.ekb gets this one and those below.",
+    ),
     images: Optional[str] = typer.Option(
         None, "--images", metavar="DIR", help="Pictures for parity and golden vectors; default: those of --calib."
     ),
@@ -47,9 +55,12 @@ def export(
     as_json: bool = options.JSON,
 ) -> None:
     """Write a bundle: packed weights, a graph for each backend, parity, golden images."""
-    from edgekit.cli import habits, model_file, plan_file, screen, widths
+    from edgekit.cli import export_precisions, habits, model_file, plan_file, screen, widths
     from edgekit.errors import ConfigError
 
+    if model.endswith(".ekb"):
+        export_precisions.from_bundle(model, output, precision, lowering, as_json)
+        return
     with habits.workstation("export", "export"):
         from edgekit.export import ExportOptions, bundle_from_model, onnx_from_model
         from edgekit.graph.quantize import QuantizeOptions
@@ -77,7 +88,12 @@ def export(
     chosen = ExportOptions(
         quantize=quantizing, lowerings=tuple(names) or None, name=name, licence=licence, family=family, gate=gate
     )
-    with model_file.with_plan(model) as (path, trained):
+    if export_precisions.is_checkpoint_of_many(model, precision) and precision is None and not fp32:
+        _check_trained(model, True, int8, calib, plan)
+        value = export_precisions.from_checkpoint(model, target, images, chosen)
+        screen.show(value, lambda: export_precisions.draw(value, _draw(value)), as_json)
+        return
+    with model_file.with_plan(model, precision) as (path, trained):
         _check_trained(model, trained is not None, int8, calib, plan)
         ready = plan_file.read_plan(plan, model) if plan else None if fp32 else trained
         if not (calib or ready or fp32 or half):

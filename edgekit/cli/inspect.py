@@ -11,6 +11,7 @@ _SHORT = 12
 
 def inspect(
     bundle: str = typer.Argument(..., metavar="FILE", help="An .ekb bundle, or an .ekd update."),
+    precision: Optional[int] = options.PRECISION,
     layers: bool = typer.Option(False, "--layers", help="List every stored tensor, not the largest alone."),
     as_json: bool = options.JSON,
 ) -> None:
@@ -23,7 +24,7 @@ def inspect(
     if bundle.endswith(".ekd"):
         inspect_update(bundle, layers, as_json)
         return
-    value = contents_of(open_bundle(bundle))
+    value = contents_of(open_bundle(bundle, precision=precision))
     screen.show(value, lambda: _draw(value, layers), as_json)
 
 
@@ -40,6 +41,8 @@ def _draw(value: Dict[str, Any], every_layer: bool) -> Any:
         Text(""),
         screen.facts(_weights(value), "Weights"),
     ]
+    if value["precisions"]:
+        parts += [Text(""), _precision_table(value)]
     if rows:
         parts += [Text(""), _layer_table(rows, "Tensors" if every_layer else "Largest tensors")]
     if left_out > 0:
@@ -142,6 +145,21 @@ def _weights(value: Dict[str, Any]) -> List[Any]:
             ),
         ),
     ] + ([("narrow", note)] if note else [])
+
+
+def _precision_table(value: Dict[str, Any]) -> Any:
+    from edgekit.cli import screen
+
+    cells = [
+        (
+            "{} bits".format(row["bits"]) + (" (this one)" if row["bits"] == value["precision"] else ""),
+            "{} of {}".format(row["planes"], value["precisions"][0]["planes"]),
+            screen.size(row["plane_bytes"]),
+            "{}".format(row["mean_weight_bits"]),
+        )
+        for row in value["precisions"]
+    ]
+    return screen.table(("precision", "planes", "in planes", "mean width"), cells, "Precisions: --precision BITS")
 
 
 def _layer_table(rows: List[Dict[str, Any]], title: str) -> Any:

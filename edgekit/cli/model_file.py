@@ -34,11 +34,18 @@ def as_onnx(model: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def with_plan(model: str) -> Iterator[Tuple[str, "Optional[Tuple[QuantPlan, Dict[str, Any]]]"]]:
+def with_plan(
+    model: str, precision: Optional[int] = None
+) -> Iterator[Tuple[str, "Optional[Tuple[QuantPlan, Dict[str, Any]]]"]]:
     """As `as_onnx`, and the plan and its record of a network that was trained quantised; None for all others.
 
+    Args:
+        model: what the user named.
+        precision: which one of a checkpoint that was trained for many; the highest where None.
+
     Raises:
-        ModelError: the checkpoint is damaged, not of edgekit, or cannot be deployed as it was trained.
+        ModelError: the checkpoint is damaged, not of edgekit, has no such precision, or cannot be deployed as it was
+            trained.
         BackendError: torch is not installed.
     """
     if not model.endswith(CHECKPOINT):
@@ -49,12 +56,12 @@ def with_plan(model: str) -> Iterator[Tuple[str, "Optional[Tuple[QuantPlan, Dict
             from pathlib import Path
 
             from edgekit.train.trained import export_checkpoint
-        path = os.path.join(folder, _name_of(model) + ".onnx")
-        plan = export_checkpoint(Path(model), Path(path))
+        path = os.path.join(folder, name_of(model) + ".onnx")
+        plan = export_checkpoint(Path(model), Path(path), precision)
         yield path, plan
 
 
-def _name_of(checkpoint: str) -> str:
+def name_of(checkpoint: str) -> str:
     """The run's folder: the checkpoint itself is always called last.safetensors."""
     stem = os.path.basename(checkpoint)[: -len(CHECKPOINT)]
     folder = os.path.basename(os.path.dirname(os.path.abspath(checkpoint)))

@@ -4,6 +4,9 @@ import typer
 
 BUNDLE = typer.Argument(..., metavar="BUNDLE", help="The .ekb file.")
 LOWERING = typer.Option(None, "--lowering", metavar="NAME", help="Graph to run; default: the best for this machine.")
+PRECISION = typer.Option(
+    None, "--precision", metavar="BITS", min=1, max=8, help="Of a bundle of many precisions; default: its highest."
+)
 THREADS = typer.Option(None, "--threads", metavar="N", min=1, help="Worker threads; default: physical cores.")
 DEVICE = typer.Option(
     "auto", "--device", metavar="NAME", help="auto, cpu, gpu or cuda:N (TensorRT), dla:N, ort-cuda, ort-tensorrt."

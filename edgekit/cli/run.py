@@ -42,6 +42,7 @@ def run(
         None, "--deadline-ms", metavar="MS", min=0.0, help="Say STALE when no result came for so long."
     ),
     lowering: Optional[str] = options.LOWERING,
+    precision: Optional[int] = options.PRECISION,
     half: bool = typer.Option(False, "--half", help="The same as --lowering fp16."),
     imgsz: Optional[int] = options.IMGSZ,
     device: str = options.DEVICE,
@@ -73,7 +74,7 @@ def run(
     tracker = None if track == "none" else open_tracker(track)
     wanted = lowering or ("fp16" if half else None)
     with ExitStack() as stack:
-        detector = stack.enter_context(open_detector(bundle, lowering=wanted, threads=threads, device=device))
+        detector = stack.enter_context(open_detector(bundle, wanted, threads, device=device, precision=precision))
         opened_gate = None if gate is None else stack.enter_context(open_gate(gate, when))
         habits.check_imgsz(imgsz, detector.preprocess.height, detector.preprocess.width)
         detector.decode = habits.with_thresholds(detector.decode, iou, max_det)
@@ -93,6 +94,7 @@ def run(
             bundle=bundle,
             source=named,
             lowering=detector.lowering,
+            precision=detector.precision,
             backend=detector.session.backend,
             policy=stream.policy,
             track=track,

@@ -20,9 +20,13 @@ def val(
         "coco", "--data", metavar="FORMAT", help="Format: coco, yolo, visdrone, vedai, dota or hit_uav."
     ),
     lowering: Optional[str] = options.LOWERING,
+    precision: Optional[int] = options.PRECISION,
     vs: Optional[str] = typer.Option(None, "--vs", metavar="OTHER", help="Another bundle to score and compare with."),
     vs_lowering: Optional[str] = typer.Option(
         None, "--vs-lowering", metavar="NAME", help="Its graph; alone: compare within BUNDLE."
+    ),
+    vs_precision: Optional[int] = typer.Option(
+        None, "--vs-precision", metavar="BITS", min=1, max=8, help="Its precision; alone: compare within BUNDLE."
     ),
     max_ap_drop: Optional[float] = typer.Option(
         None,
@@ -52,15 +56,16 @@ def val(
 
     if data not in FORMATS:
         raise ConfigError("--data {} is unknown; choose {}".format(data, ", ".join(FORMATS)))
-    if max_ap_drop is not None and vs is None and vs_lowering is None:
+    compares = vs is not None or vs_lowering is not None or vs_precision is not None
+    if max_ap_drop is not None and not compares:
         raise ConfigError(
             "--max-ap-drop compares with another bundle: name it with --vs, or a graph with --vs-lowering"
         )
-    pairs = [(bundle, lowering)]
-    if vs is not None or vs_lowering is not None:
-        pairs.append((vs or bundle, vs_lowering))
-    for path, _ in pairs:
-        preprocess = open_bundle(path).manifest["preprocess"]
+    pairs = [(bundle, lowering, precision)]
+    if compares:
+        pairs.append((vs or bundle, vs_lowering, vs_precision))
+    for path, _, bits in pairs:
+        preprocess = open_bundle(path, precision=bits).manifest["preprocess"]
         habits.check_imgsz(imgsz, preprocess["height"], preprocess["width"])
     dataset = read_dataset(
         DatasetSpec(data, images, annotations, tuple(_listed(names)), "drop" if skip_bad_labels else "raise")
@@ -69,7 +74,7 @@ def val(
         screen.note(text)
     thresholds: Dict[str, Any] = {"classes": _listed(classes) or None, "conf": conf, "iou": iou, "max_det": max_det}
     thresholds.update(threads=threads, device=device)
-    scored = [_score(path, graph, dataset, thresholds) for path, graph in pairs]
+    scored = [_score(path, dataset, dict(thresholds, lowering=graph, precision=bits)) for path, graph, bits in pairs]
     value = dict(scored[0], data=dataset.name)
     if len(scored) > 1:
         value["vs"] = scored[1]
@@ -79,15 +84,15 @@ def val(
         gate_ap_drop(scored[0], scored[1], max_ap_drop)
 
 
-def _score(path: str, graph: Optional[str], dataset: Any, thresholds: Dict[str, Any]) -> Dict[str, Any]:
+def _score(path: str, dataset: Any, how: Dict[str, Any]) -> Dict[str, Any]:
     from edgekit.bench.validate import validate
     from edgekit.cli import screen
 
     with screen.progress("validate") as progress:
-        done = validate(path, dataset, lowering=graph, progress=progress, **thresholds)
+        done = validate(path, dataset, progress=progress, **how)
     if done.matched_by == "order":
         screen.note("the set's class names are not the bundle's: taken to be the same, in order")
-    return dict({"bundle": path}, **done.to_json())
+    return dict({"bundle": path, "precision": how["precision"]}, **done.to_json())
 
 
 def _listed(text: str) -> List[str]:
@@ -104,9 +109,9 @@ def _draw(value: Dict[str, Any]) -> Any:
 
     from edgekit.cli import screen
 
-    rows = [_row("{bundle}  {lowering}".format(**value), value)]
+    rows = [_row(_title(value), value)]
     if "vs" in value:
-        rows.append(_row("{bundle}  {lowering}".format(**value["vs"]), value["vs"]))
+        rows.append(_row(_title(value["vs"]), value["vs"]))
         rows.append(_row("difference", value["difference"], sign=True))
     title = "{}: {} images, {} boxes".format(value["data"], value["images"], value["boxes"])
     parts: List[Any] = [screen.table(("",) + tuple(name for _, name in _COLUMNS), rows, title), Text("")]
@@ -120,6 +125,11 @@ def _draw(value: Dict[str, Any]) -> Any:
         )
     )
     return Group(*parts)
+
+
+def _title(scores: Dict[str, Any]) -> str:
+    bits = "" if scores["precision"] is None else "  {precision} bits".format(**scores)
+    return "{bundle}  {lowering}{}".format(bits, **scores)
 
 
 def _row(name: str, scores: Dict[str, Any], sign: bool = False) -> List[str]:

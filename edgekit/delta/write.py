@@ -230,7 +230,7 @@ def _regions(bundle: Bundle, data: bytes) -> List[_Region]:
             regions.append(_plain("before " + info.filename, "container", at, begin - at))
         if info.filename == WEIGHTS and info.compress_type == zipfile.ZIP_STORED:
             regions.append(_plain(WEIGHTS, "container", begin, head))
-            regions += _tensor_regions(bundle.manifest["weights"], begin + head, info.compress_size)
+            regions += _tensor_regions(_records(bundle.manifest), begin + head, info.compress_size)
         elif info.compress_type == zipfile.ZIP_DEFLATED:
             regions.append(_Region(info.filename, "entry", "deflated", begin, end - begin, end - begin, (head,)))
         else:
@@ -243,11 +243,19 @@ def _plain(what: str, part: str, start: int, size: int) -> _Region:
     return _Region(what, part, "bytes", start, size, size)
 
 
+def _records(manifest: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """The records of all tensors; those of a bundle's lower precisions are named after them."""
+    found = list(manifest["weights"])
+    for part in manifest.get("precisions", [])[1:]:
+        found += [dict(record, name="{} bits: {}".format(part["bits"], record["name"])) for record in part["weights"]]
+    return found
+
+
 def _tensor_regions(records: List[Dict[str, Any]], origin: int, size: int) -> List[_Region]:
     """Tensors and scales in the order in which they lie, each with the padding behind it."""
-    found = sorted(
-        (region for record in records for region in _stretches(record)), key=lambda region: (region.start, region.size)
-    )
+    stretches = [region for record in records for region in _stretches(record)]
+    once = {region.start: region for region in reversed(stretches)}  # precisions may share a tensor
+    found = sorted(once.values(), key=lambda region: (region.start, region.size))
     ends = [region.start for region in found[1:]] + [size]
     lead = _plain("before tensors", "container", origin, found[0].start if found else size)
     return [lead] * (lead.size > 0) + [
@@ -258,6 +266,10 @@ def _tensor_regions(records: List[Dict[str, Any]], origin: int, size: int) -> Li
 def _stretches(record: Dict[str, Any]) -> Iterator[_Region]:
     """Where a tensor and its scales lie in `weights.bin`; long ones in chunks, so that a device can stream them."""
     start, used, name = record["offset"], record["bytes"], record["name"]
+    scale_bytes = 4 * record.get("scale_count", 0)
+    if record["kind"] == "planes":  # entries of their own
+        yield _Region(name, "scale", "floats", record["scale_offset"], scale_bytes, scale_bytes)
+        return
     if record["kind"] == "codes":
         bits, count = record["bits"], int(np.prod(record["shape"], dtype=np.int64))
         step = _CHUNK_CODES * bits // 8
@@ -265,7 +277,6 @@ def _stretches(record: Dict[str, Any]) -> Iterator[_Region]:
             part = min(used - at, step)
             detail = (bits, min(count - chunk * _CHUNK_CODES, _CHUNK_CODES))
             yield _Region(name, "tensor", "codes", start + at, part, part, detail, chunk)
-        scale_bytes = 4 * record["scale_count"]
         yield _Region(name, "scale", "floats", record["scale_offset"], scale_bytes, scale_bytes)
         return
     step = 4 * _CHUNK_CODES

@@ -105,7 +105,7 @@ def bundle_from_model(
     """
     begin = time.perf_counter()
     options = options or ExportOptions()
-    names = _chosen_lowerings(options.lowerings, calib is not None or plan is not None)
+    names = chosen_lowerings(options.lowerings, calib is not None or plan is not None)
     check_folder(output)
     network = read_network(
         model, calib=calib, plan=plan, options=options.quantize, family=options.family, progress=progress
@@ -115,21 +115,11 @@ def bundle_from_model(
     pictures = pictures_of(images or calib)
     network = scanned(network, pictures, progress)
     lowered, parities = lower_all(network, names, pictures, options, progress)
-    golden, files = _golden(network, lowered, pictures, options)
-    graphs, tensors, sizes = _graphs(network, lowered, parities)
+    golden, files = golden_vectors(network, lowered, golden_images(network, lowered, pictures, options))
+    graphs, tensors, sizes = graphs_of(network, lowered, parities)
     manifest = make_manifest(network, options.name, options.licence, golden)
     written = write_bundle(output, manifest=manifest, tensors=tensors, lowerings=graphs, files=files)
-    reports = {
-        name: LoweringReport(
-            lowered[name].opset,
-            sizes[name],
-            written["lowerings"][name]["data_bytes"],
-            lowered[name].kept_float,
-            lowered[name].float32_nodes,
-            parities[name].to_json() if name in parities else None,
-        )
-        for name in names
-    }
+    reports = lowering_reports(lowered, parities, sizes, written["lowerings"])
     if progress is not None:
         progress(len(names) + 1, len(names) + 1, os.path.basename(output))
     return make_report(network, output, reports, len(golden), time.perf_counter() - begin)
@@ -148,7 +138,8 @@ def check_folder(output: str) -> None:
         raise StorageError(f"cannot write {output}: it is a folder; give the name of a file")
 
 
-def _chosen_lowerings(asked: Sequence[str] | None, quantized: bool) -> list[str]:
+def chosen_lowerings(asked: Sequence[str] | None, quantized: bool) -> list[str]:
+    """The lowerings to write: those that were asked for, or all but those of `ON_REQUEST`; a `ConfigError` for none."""
     if asked is None:
         known = LOWERINGS if quantized else (*FLOAT_LOWERINGS, *BINARY_LOWERINGS)
         return [name for name in known if name not in ON_REQUEST]
@@ -205,24 +196,45 @@ def lower_all(
     return lowered, parities
 
 
-def _golden(
+def golden_images(
     network: Network, lowered: dict[str, LoweredModel], pictures: Sequence[str], options: ExportOptions
-) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """The manifest's golden records, and the files that they name."""
+) -> list[GoldenImage]:
+    """The images that go into the bundle; none without pictures."""
     if not pictures or not options.golden_images:
-        return [], {}
-    preferred = next(name for name in _GOLDEN_OF if name in lowered)
+        return []
+    preferred = _golden_lowering(lowered)
     ways = [Runner(lowered[preferred].model, optimised=way) for way in (True, False)] if network.plan else []
-    chosen = choose_golden(pictures, options.golden_images, network.family, Runner(network.original), ways)
+    return choose_golden(pictures, options.golden_images, network.family, Runner(network.original), ways)
+
+
+def golden_vectors(
+    network: Network, lowered: dict[str, LoweredModel], chosen: Sequence[GoldenImage], outputs: str = "golden"
+) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """The manifest's golden records, and the files that they name.
+
+    Args:
+        network: what is exported.
+        lowered: its lowerings.
+        chosen: from `golden_images`.
+        outputs: folder of the expected outputs; the images are in `golden`.
+    """
     records: list[dict[str, Any]] = [_golden_record(index, network) for index in range(len(chosen))]
     files = {record["image"]: image.png() for record, image in zip(records, chosen, strict=True)}
     for name, model in lowered.items():
         runner = Runner(model.model, optimised=name in RUNS_OPTIMISED)
-        for record, image in zip(records, chosen, strict=True):
-            _add_golden(record, files, name, image, runner, network)
+        for index, (record, image) in enumerate(zip(records, chosen, strict=True)):
+            boxes, samples = run_golden(image, runner, network.family)
+            entry = f"{outputs}/{index}.{name}.npy"
+            files[entry] = npy(samples)
+            record["outputs"][name] = entry
+            record["detections_of"][name] = rows_of(boxes)
     for record in records:
-        record["detections"] = record["detections_of"][preferred]
+        record["detections"] = record["detections_of"][_golden_lowering(lowered)]
     return records, files
+
+
+def _golden_lowering(lowered: dict[str, LoweredModel]) -> str:
+    return next(name for name in _GOLDEN_OF if name in lowered)
 
 
 def _golden_record(index: int, network: Network) -> dict[str, Any]:
@@ -236,17 +248,7 @@ def _golden_record(index: int, network: Network) -> dict[str, Any]:
     }
 
 
-def _add_golden(
-    record: dict[str, Any], files: dict[str, bytes], name: str, image: GoldenImage, runner: Runner, network: Network
-) -> None:
-    boxes, samples = run_golden(image, runner, network.family)
-    entry = f"{os.path.splitext(record['image'])[0]}.{name}.npy"
-    files[entry] = npy(samples)
-    record["outputs"][name] = entry
-    record["detections_of"][name] = rows_of(boxes)
-
-
-def _graphs(
+def graphs_of(
     network: Network, lowered: dict[str, LoweredModel], parities: dict[str, Parity]
 ) -> tuple[dict[str, LoweredGraph], list[WeightTensor], dict[str, int]]:
     """The graphs with their references, the tensors that these refer to, and the size of each graph."""
@@ -262,6 +264,23 @@ def _graphs(
         sizes[name] = len(data)
         needed.update((tensor, None) for tensor, _ in references)
     return graphs, [stored[name] for name in needed], sizes
+
+
+def lowering_reports(
+    lowered: dict[str, LoweredModel], parities: dict[str, Parity], sizes: dict[str, int], records: dict[str, Any]
+) -> dict[str, LoweringReport]:
+    """What the report says of each lowering; `records` are the manifest's."""
+    return {
+        name: LoweringReport(
+            model.opset,
+            sizes[name],
+            records[name]["data_bytes"],
+            model.kept_float,
+            model.float32_nodes,
+            parities[name].to_json() if name in parities else None,
+        )
+        for name, model in lowered.items()
+    }
 
 
 def make_report(

@@ -37,7 +37,7 @@ def make_manifest(
         "decode": family.decode.to_json(),
         "input": _tensor(graph.inputs[0]),
         "outputs": [_tensor(value) for value in graph.outputs],
-        "plan": None if network.plan is None else _short_floats(network.plan.to_json()),
+        "plan": None if network.plan is None else short_floats(network.plan.to_json()),
         "calibration": network.calibration,
         "overflow": None if network.overflow is None else network.overflow.to_json(),
         "golden": golden,
@@ -55,10 +55,10 @@ def _tensor(value: Any) -> dict[str, Any]:
     return {"name": value.name, "shape": list(static_shape(value) or ()), "dtype": str(value.dtype.numpy())}
 
 
-def _short_floats(value: Any) -> Any:
-    """Floats with the fewest digits that give the same float32: thousands of scales stand in the manifest."""
+def short_floats(value: Any) -> Any:
+    """Plain values with the fewest digits that give the same float32: thousands of scales stand in the manifest."""
     if isinstance(value, dict):
-        return {key: _short_floats(item) for key, item in value.items()}
+        return {key: short_floats(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_short_floats(item) for item in value]
+        return [short_floats(item) for item in value]
     return float(str(np.float32(value))) if isinstance(value, float) else value

@@ -109,3 +109,40 @@ class ExportReport:
             "seconds": round(self.seconds, 2),
             "next": list(self.next_commands),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionReport:
+    """One precision of a bundle of many.
+
+    Attributes:
+        planes_bytes: the weights of its planes.
+        lowerings: name -> its report.
+    """
+
+    planes_bytes: int
+    lowerings: dict[str, LoweringReport]
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionsReport:
+    """The value behind `edgekit export` of a network of many precisions.
+
+    Attributes:
+        highest: the report of the file and of its highest precision.
+        precisions: bits -> what each has, the highest first.
+    """
+
+    highest: ExportReport
+    precisions: dict[int, PrecisionReport]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for `--json`."""
+        parts = {
+            bits: {
+                "planes_bytes": part.planes_bytes,
+                "lowerings": {name: report.to_json() for name, report in part.lowerings.items()},
+            }
+            for bits, part in self.precisions.items()
+        }
+        return {**self.highest.to_json(), "precisions": parts}

@@ -9,13 +9,13 @@ with edgekit.open("student.ekb") as detector:
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from edgekit.bundle import Bundle, open_bundle
 from edgekit.detections import Detections
-from edgekit.errors import BackendError
+from edgekit.errors import BackendError, ConfigError
 from edgekit.files import PathLike
 from edgekit.process import DecodeSpec, Preprocess, postprocess, prepare
 from edgekit.runtime.device import ORT_LOWERINGS, Device, ort_lowering, parse_device
@@ -56,6 +56,7 @@ class Detector:
         decode: what comes after; its `conf`, `iou` and `max_det` are the defaults of a call.
         name: the model's name.
         lowering: which graph of the bundle runs.
+        precision: bits of the weights, of a bundle of many precisions; None of all others.
         stages: times of the last call.
     """
 
@@ -68,14 +69,23 @@ class Detector:
         name: str = "",
         lowering: str = "",
         clock: Callable[[], float] = time.perf_counter,
+        precisions: Optional[Mapping[int, Session]] = None,
     ) -> None:
-        shape = (1, 3, preprocess.height, preprocess.width)
-        taken = [(tensor.shape, tensor.dtype) for tensor in session.inputs]
-        if taken != [(shape, "float32")]:
-            raise BackendError(
-                "the network takes {}, its preprocessing gives one float32 {}; export it again".format(taken, shape)
-            )
-        self.session = session
+        """Take over the sessions, which `close` frees.
+
+        Args:
+            session: of the network that runs first.
+            classes, preprocess, decode, name, lowering: see the attributes.
+            clock: seconds, for the stages.
+            precisions: bits -> the network at that precision, `session` among them; None where there is but one.
+
+        Raises:
+            BackendError: a network takes other inputs than its preprocessing gives.
+        """
+        self._precisions: Dict[int, Session] = dict(precisions or {})
+        for each in [session, *self._precisions.values()]:
+            _check_input(each, preprocess)
+        self.precision = next((bits for bits, each in self._precisions.items() if each is session), None)
         self.classes: Tuple[str, ...] = tuple(classes)
         self.preprocess = preprocess
         self.decode = decode
@@ -83,8 +93,37 @@ class Detector:
         self.lowering = lowering
         self.stages = Stages()
         self._clock = clock
+        self._use(session)
+
+    @property
+    def precisions(self) -> Tuple[int, ...]:
+        """The precisions that `set_precision` can choose from: those that are loaded."""
+        return tuple(self._precisions)
+
+    def set_precision(self, bits: int) -> None:
+        """Detect with `bits` from the next call on; all networks are loaded, so that it costs next to nothing.
+
+        Raises:
+            ConfigError: that precision is not loaded.
+        """
+        if bits not in self._precisions:
+            known = ", ".join(str(each) for each in self._precisions)
+            raise ConfigError(
+                "{} bits are not loaded; {}".format(
+                    bits,
+                    "there are {}: open the bundle with this one too".format(known)
+                    if known
+                    else "open a bundle of many precisions with precision=(8, …)",
+                )
+            )
+        self._use(self._precisions[bits])
+        self.precision = bits
+
+    def _use(self, session: Session) -> None:
+        self.session = session
         name_in = session.inputs[0].name
         own = session.input_array(name_in)
+        shape = session.inputs[0].shape
         self._input = np.zeros(shape, dtype=np.float32) if own is None else own
         self._feeds = {name_in: self._input}
 
@@ -122,6 +161,9 @@ class Detector:
     def close(self) -> None:
         """Free the network."""
         self._input = self._input.copy()  # it may be the session's memory, and a call after this must not write there
+        for session in self._precisions.values():
+            if session is not self.session:
+                session.close()
         self.session.close()
 
     def __enter__(self) -> "Detector":
@@ -139,6 +181,7 @@ def open_detector(
     cache_dir: Optional[str] = None,
     verify: bool = True,
     device: str = "auto",
+    precision: Union[int, Sequence[int], None] = None,
 ) -> Detector:
     """Open a bundle for inference on this machine.
 
@@ -154,29 +197,62 @@ def open_detector(
         cache_dir: where unpacked graphs and engines are kept; see `Bundle.materialise`.
         verify: check the hash of every entry first.
         device: where to run, see `edgekit.runtime.device.parse_device`.
+        precision: bits, of a bundle of many precisions, or several to switch between in flight
+            (`Detector.set_precision`); the first one begins. The highest alone where None.
 
     Raises:
-        BundleError: the file is not a whole bundle, or lacks the lowering.
+        BundleError: the file is not a whole bundle, or lacks the lowering or the precision.
         BackendError: no inference library here runs any of its lowerings.
         ConfigError: there is no such device.
         StorageError: the cache cannot be written.
     """
-    opened = open_bundle(bundle, verify=verify)
     place = parse_device(device)
+    views = _views(bundle, precision, verify)
+    sessions: Dict[Optional[int], Session] = {}
+    chosen = ""
+    try:
+        for view in views:
+            sessions[view.precision], name = _open(view, place, lowering, threads, profile, cache_dir)
+            chosen = chosen or name
+        return _detector(views[0], sessions, chosen)
+    except Exception:
+        for session in sessions.values():
+            session.close()
+        raise
+
+
+def _views(bundle: PathLike, precision: Union[int, Sequence[int], None], verify: bool) -> Sequence[Bundle]:
+    """The bundle at each precision, hashed once."""
+    asked = [precision] if precision is None or isinstance(precision, int) else list(dict.fromkeys(precision))
+    if not asked:
+        raise ValueError("precision is a number of bits, or one or more of them, got none")
+    return [open_bundle(bundle, verify and index == 0, bits) for index, bits in enumerate(asked)]
+
+
+def _open(
+    bundle: Bundle,
+    place: Device,
+    lowering: Optional[str],
+    threads: Optional[int],
+    profile: bool,
+    cache_dir: Optional[str],
+) -> Tuple[Session, str]:
+    """A session of one view of a bundle, and the lowering that it runs."""
     if place.kind == "tensorrt":
         from edgekit.builders import BuildOptions, engine_to_fly  # a third of the start-up, for GPUs alone
 
         options = BuildOptions(lowering=lowering, dla_core=place.dla_core, cache_dir=cache_dir)
-        return detector_of_engine(opened, engine_to_fly(opened, options, place.index), profile, place.index)
-    name = lowering or _ort_lowering(opened, place)
+        engine = engine_to_fly(bundle, options, place.index)
+        return open_session(engine.path, profile=profile, gpu=place.index), engine.key.lowering
+    name = lowering or _ort_lowering(bundle, place)
     session = open_session(
-        opened.materialise(name, cache_dir),
+        bundle.materialise(name, cache_dir),
         threads=threads,
         profile=profile,
         keep_optimized=place.kind == "cpu",
         provider=place.provider,
     )
-    return _detector(opened, session, name)
+    return session, name
 
 
 def detector_of_engine(bundle: Bundle, engine: "Engine", profile: bool = False, gpu: int = 0) -> Detector:
@@ -191,7 +267,8 @@ def detector_of_engine(bundle: Bundle, engine: "Engine", profile: bool = False, 
     Raises:
         BackendError: the engine does not fit this machine, or cannot be loaded.
     """
-    return _detector(bundle, open_session(engine.path, profile=profile, gpu=gpu), engine.key.lowering)
+    session = open_session(engine.path, profile=profile, gpu=gpu)
+    return _detector(bundle, {bundle.precision: session}, engine.key.lowering)
 
 
 def _ort_lowering(bundle: Bundle, place: Device) -> str:
@@ -208,12 +285,22 @@ def _ort_lowering(bundle: Bundle, place: Device) -> str:
     return name
 
 
-def _detector(bundle: Bundle, session: Session, lowering: str) -> Detector:
+def _detector(bundle: Bundle, sessions: Mapping[Optional[int], Session], lowering: str) -> Detector:
     return Detector(
-        session,
+        sessions[bundle.precision],
         bundle.classes,
         Preprocess.from_json(bundle.manifest["preprocess"]),
         DecodeSpec.from_json(bundle.manifest["decode"]),
         name=bundle.name,
         lowering=lowering,
+        precisions={bits: session for bits, session in sessions.items() if bits is not None},
     )
+
+
+def _check_input(session: Session, preprocess: Preprocess) -> None:
+    shape = (1, 3, preprocess.height, preprocess.width)
+    taken = [(tensor.shape, tensor.dtype) for tensor in session.inputs]
+    if taken != [(shape, "float32")]:
+        raise BackendError(
+            "the network takes {}, its preprocessing gives one float32 {}; export it again".format(taken, shape)
+        )

@@ -22,6 +22,7 @@ from edgekit.models import DetectorModule, network_preprocess, onnx_from_checkpo
 from edgekit.train.datasets import open_sets
 from edgekit.train.evaluate import evaluate
 from edgekit.train.interrupt import TrainingInterrupted, stop_requested
+from edgekit.train.quantised import narrower, one_precision
 from edgekit.train.recipe import Recipe
 from edgekit.train.run import Run, freeze_from, latest_checkpoint, restore, save, start
 from edgekit.train.step import train_step
@@ -163,11 +164,17 @@ def _scores(run: Run, val_set: Dataset) -> dict[str, Any]:
     recipe, module = run.recipe, run.ema.module
     assert isinstance(module, DetectorModule)
     preprocess = network_preprocess(recipe.height, recipe.width, module.pictures)
-    chosen, everything = evaluate(module, val_set, preprocess, recipe.data.score_classes)
+    chosen, everything = evaluate(one_precision(module), val_set, preprocess, recipe.data.score_classes)
     run.progress.best_ap50 = max(run.progress.best_ap50, chosen.ap50)
     per_class = {name: _rounded(score.ap50) for name, score in everything.per_class.items()}
     scores = {"AP": chosen.ap, "AP50": chosen.ap50, "AP_small": chosen.ap_small}
-    return {**{name: _rounded(value) for name, value in scores.items()}, "AP50_per_class": per_class}
+    row: dict[str, Any] = {**{name: _rounded(value) for name, value in scores.items()}, "AP50_per_class": per_class}
+    lower = {
+        str(bits): evaluate(one, val_set, preprocess, recipe.data.score_classes)[0] for bits, one in narrower(module)
+    }
+    if lower:
+        row["by_bits"] = {bits: {"AP": _rounded(s.ap), "AP50": _rounded(s.ap50)} for bits, s in lower.items()}
+    return row
 
 
 def _rounded(score: float) -> float | None:

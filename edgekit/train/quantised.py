@@ -7,6 +7,7 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,6 +30,7 @@ from edgekit.quant import (
     prepare,
     uniform_bits,
 )
+from edgekit.quant.layered import at_precision, calibration_pass, layered, precisions_of
 from edgekit.quant.modules import input_quantizer_of, read_with
 from edgekit.quant.swap import dry_run, quant_layers
 from edgekit.train.loader import Loader
@@ -46,16 +48,58 @@ def quantised(model: DetectorModule, recipe: Recipe, quant: Quant, loader: Loade
     """A copy of a float model with quantised layers and their first steps, which can be deployed as it is trained.
 
     Raises:
-        ConfigError: `quant.layers` names no layer.
+        ConfigError: `quant.layers` names no layer, or many precisions are asked of a head that has but one.
         ModelError: a layer would be deployed otherwise than it is trained.
     """
+    if quant.precisions and model.decode_spec.family != "yolox":
+        raise ConfigError(
+            f"quant.precisions trains networks with a YOLOX head, this one has {model.decode_spec.family}; "
+            "give it one width with quant.weight"
+        )
     rule = bits_rule(model, quant)
     ready = prepare(model, example_of(model), rule)
     assert isinstance(ready, DetectorModule)
     share_through_encoders(ready)
+    if quant.precisions:
+        many = with_precisions(ready, model, quant)
+        calibrate(many, _pictures(recipe, quant, loader), quant.method, run=partial(calibration_pass, many))
+        _check_deployable(_detector(at_precision(many, quant.precisions[0])))
+        return many
     calibrate(ready, _pictures(recipe, quant, loader), quant.method)
     _check_deployable(ready)
     return ready
+
+
+def with_precisions(ready: DetectorModule, model: DetectorModule, quant: Quant) -> DetectorModule:
+    """A copy of the quantised network `ready`, made of `model`, with all precisions of the recipe."""
+    return _detector(layered(ready, quant.precisions, whole_layers(model, quant)))
+
+
+def one_precision(model: DetectorModule, bits: int | None = None) -> DetectorModule:
+    """A network of many precisions at one of them, the highest where None; every other network as it is."""
+    precisions = precisions_of(model)
+    return _detector(at_precision(model, bits or precisions[0])) if precisions else model
+
+
+def narrower(model: DetectorModule) -> Iterator[tuple[int, DetectorModule]]:
+    """A network of many precisions at each but the highest; nothing of every other network."""
+    return ((bits, one_precision(model, bits)) for bits in precisions_of(model)[1:])
+
+
+def whole_layers(model: DetectorModule, quant: Quant) -> list[str]:
+    """Names of the layers that keep 8 bits beside `quant.precisions`: first, last, and those that `layers` names.
+
+    Raises:
+        ConfigError: `quant.layers` names no layer.
+    """
+    rule = bits_rule(model, replace(quant, precisions=(), weight=7))  # 7 stands for "all precisions"
+    convolutions = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    return [name for name, module in convolutions.items() if rule(name, module).weight == 8]
+
+
+def _detector(model: nn.Module) -> DetectorModule:
+    assert isinstance(model, DetectorModule)
+    return model
 
 
 def bits_rule(model: DetectorModule, quant: Quant) -> Callable[[str, nn.Module], LayerBits]:

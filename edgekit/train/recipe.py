@@ -7,6 +7,7 @@ from typing import Any
 
 from edgekit.config import dataclass_from_dict
 from edgekit.distill import DISTILLERS
+from edgekit.quant.layered import check_precisions
 from edgekit.quant.observers import METHODS
 
 
@@ -150,6 +151,10 @@ class Quant:
         images: pictures for the first steps of the inputs, augmented as in the last epochs.
         method: of the first steps of the inputs: minmax | percentile | mse | lsq.
         freeze_epoch: from this epoch on batch norms use running statistics; 0 from the start.
+        precisions: train one network for all of these widths of the weights, 1 to 8 bits, the widest first, in the
+            place of `weight`; layers whose width is 8 by `first`, `last` or `layers` keep it at every precision.
+        recursive: with precisions: weight of what each learns from the next wider one.
+        combine: with precisions: how their gradients are put together, sum | mgda.
     """
 
     weight: int = 8
@@ -160,6 +165,9 @@ class Quant:
     images: int = 32
     method: str = "mse"
     freeze_epoch: int = 0
+    precisions: tuple[int, ...] = ()
+    recursive: float = 1.0
+    combine: str = "sum"
 
     def __post_init__(self) -> None:
         widths = {"weight": self.weight, "input": self.input, "first": self.first, "last": self.last}
@@ -172,6 +180,22 @@ class Quant:
             raise ValueError(f"quant.method {self.method!r} is unknown; choose {', '.join(METHODS)}")
         if self.images < 1:
             raise ValueError(f"quant.images {self.images} must be 1 or more")
+        if self.precisions:
+            self._check_precisions()
+
+    def _check_precisions(self) -> None:
+        check_precisions(self.precisions)
+        if len(self.precisions) < 2:
+            raise ValueError("quant.precisions names one width; give it as quant.weight")
+        if self.weight != 8:
+            raise ValueError(f"quant.weight {self.weight} is one width and quant.precisions are many; leave one out")
+        for key, bits in {"first": self.first, "last": self.last, **self.layers}.items():
+            if bits != 8:
+                raise ValueError(f"quant.{key} {bits}: beside quant.precisions a layer has all of them, or 8 bits")
+        if self.combine not in ("sum", "mgda"):
+            raise ValueError(f"quant.combine {self.combine!r} is unknown; choose sum or mgda")
+        if self.recursive < 0:
+            raise ValueError(f"quant.recursive {self.recursive} must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +295,8 @@ class Recipe:
             raise ValueError(f"quant.freeze_epoch {self.quant.freeze_epoch} must be below epochs {self.epochs}")
         if self.init.endswith(".onnx") and (self.quant is None or self.quant.freeze_epoch):
             raise ValueError(f"{self.init} has no batch norms any more; take a checkpoint, or [quant] freeze_epoch = 0")
+        if self.distill and self.quant and self.quant.precisions:
+            raise ValueError("[distill] teaches one precision; with quant.precisions the next wider one is the teacher")
         if self.distill and not (self.quant and self.init):
             raise ValueError(
                 "[distill] has the float weights of init teach their quantised copy; give init and [quant]"

@@ -22,7 +22,7 @@ from edgekit.train.criterion import Criterion, criterion_for
 from edgekit.train.ema import Ema
 from edgekit.train.initial import load_initial
 from edgekit.train.loader import Loader
-from edgekit.train.quantised import quantised
+from edgekit.train.quantised import one_precision, quantised
 from edgekit.train.recipe import Optim, Recipe
 from edgekit.train.sync_norm import synchronise_norms
 from edgekit.train.teaching import Teaching, start_teaching
@@ -164,7 +164,9 @@ def save(run: Run) -> None:
         "recipe": dataclasses.asdict(run.recipe),
     }
     if run.recipe.quant is not None:
-        about["plan"] = plan_of(run.ema.module).to_json()
+        averaged = run.ema.module
+        assert isinstance(averaged, DetectorModule)
+        about["plan"] = plan_of(one_precision(averaged)).to_json()
     save_checkpoint(run.latest, run.model, run.ema, run.optimizer, run.progress, about, _adapters(run))
 
 
