@@ -25,6 +25,7 @@ import numpy as np
 from edgekit.boxes import cxcywh_to_xyxy
 from edgekit.detections import Detections
 from edgekit.errors import ModelError
+from edgekit.ops.best_class import best_class
 from edgekit.ops.nms import nms
 from edgekit.process.prepare import Letterbox, Preprocess
 
@@ -206,11 +207,8 @@ def _decode_yolov8(
     raw = outputs[0].reshape(shape[-2:])
     if len(raw) != rows:
         raw = raw.T
-    best = raw[4:].max(axis=0)
-    columns = np.flatnonzero(best >= conf)
-    chosen = np.ascontiguousarray(raw[:, columns].T)
-    keep, score, class_id = _best_class(chosen[:, 4:], conf)
-    return cxcywh_to_xyxy(chosen[keep, :4]), score, class_id
+    columns, score, class_id = best_class(raw[4:], conf)
+    return cxcywh_to_xyxy(np.ascontiguousarray(raw[:4, columns].T)), score, class_id
 
 
 def _decode_nanodet(

@@ -71,6 +71,14 @@ EDGEKIT_API int32_t edgekit_letterbox_u8(const edgekit_letterbox *where, uint8_t
 EDGEKIT_API int32_t edgekit_nms(const float *xyxy, const float *score, const int64_t *class_id, int64_t count,
                                 float iou, int64_t limit, int64_t *kept, int64_t *kept_count);
 
+/* The anchors whose best class reaches a score, of a head that gives one row of scores a class.
+ *
+ * scores (classes, count) float32. kept, best and class_id (count each) get the columns whose best score is at least
+ * `conf`, in their order, with that score and its class, and *kept_count how many. Of equal scores the first class
+ * counts. A column with a NaN is never kept. classes is 1 to 65,536. */
+EDGEKIT_API int32_t edgekit_best_class(const float *scores, int64_t classes, int64_t count, float conf, int64_t *kept,
+                                       float *best, int64_t *class_id, int64_t *kept_count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -202,6 +202,30 @@ bool table(Numbers &numbers) {
     return true;
 }
 
+bool best_class(Numbers &numbers) {
+    const int32_t classes = small_or_odd(numbers, 1, 12);
+    const int32_t count = numbers.whole(0, 9) == 0 ? numbers.whole(-3, 1) : numbers.whole(0, 90);
+    const bool usable = classes >= 1 && classes <= 12 && count >= 0;
+    const size_t columns = usable ? static_cast<size_t>(count) : 0;
+    const Guarded scores(4 * columns * static_cast<size_t>(usable ? classes : 0));
+    float *values = reinterpret_cast<float *>(scores.data());
+    for (size_t i = 0; usable && i < columns * classes; ++i) values[i] = number_of(numbers);
+    const Guarded kept(8 * columns), best(4 * columns), class_id(8 * columns);
+    int64_t *const indices = reinterpret_cast<int64_t *>(kept.data());
+    int64_t *const groups = reinterpret_cast<int64_t *>(class_id.data());
+    int64_t kept_count = 0;
+    // Sizes that the arrays do not have must be refused, by themselves or for the arrays that are missing.
+    const bool missing = (!usable && count > 0) || numbers.whole(0, 20) == 0;
+    const int32_t code = edgekit_best_class(missing ? nullptr : values, classes, count, number_of(numbers), indices,
+                                            reinterpret_cast<float *>(best.data()), groups, &kept_count);
+    if (code != EDGEKIT_OK) return false;
+    CHECK(kept_count >= 0 && kept_count <= count);
+    for (int64_t i = 0; i < kept_count; ++i) {
+        CHECK(indices[i] >= 0 && indices[i] < count && groups[i] >= 0 && groups[i] < classes);
+    }
+    return true;
+}
+
 // What the library says of itself, for codes that there are not.
 bool words(Numbers &numbers) {
     const int32_t code = numbers.whole(-6, 2);
@@ -219,7 +243,7 @@ struct Entry {
 
 int main(int argc, char **argv) {
     Entry entries[] = {{"letterbox", letterbox, 0, 0}, {"nms", nms, 0, 0}, {"binary", binary, 0, 0},
-                       {"table", table, 0, 0},         {"words", words, 0, 0}};
+                       {"table", table, 0, 0},         {"best_class", best_class, 0, 0}, {"words", words, 0, 0}};
     Numbers numbers(argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 4);
     const double seconds = argc > 2 ? std::atof(argv[2]) : 0;
     for (int round = 0; round < 3000 || static_cast<double>(std::clock()) < seconds * CLOCKS_PER_SEC; ++round) {
