@@ -1,7 +1,8 @@
 """Augmentations that move boxes with the pixels: crop, scale, flip, mosaic, mixup, brightness, HSV.
 
 Every function takes and returns a `Labelled`; all randomness comes from the generator that is handed in, so that a
-sample is a function of its seed. Images are (H, W) grey or (H, W, 3) BGR, uint8.
+sample is a function of its seed. Images are (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGR and registered infrared, uint8:
+geometry treats all planes alike.
 """
 
 from typing import NamedTuple, Optional, Sequence, Tuple
@@ -18,7 +19,7 @@ class Labelled(NamedTuple):
     """An image with its boxes.
 
     Attributes:
-        image: (H, W) or (H, W, 3) uint8.
+        image: (H, W), (H, W, 3) or (H, W, 4) uint8.
         xyxy: (N, 4) float32, pixels.
         class_id: (N,) int64.
         ignore_xyxy: (M, 4) float32, regions where a detection is neither right nor wrong.
@@ -82,9 +83,7 @@ def affine(
             [0.0, scale_xy[1], shift_xy[1] + 0.5 * scale_xy[1] - 0.5],
         ]
     )
-    image = cv2.warpAffine(
-        item.image, matrix, size_wh, flags=cv2.INTER_LINEAR, borderValue=(PAD_VALUE, PAD_VALUE, PAD_VALUE)
-    )
+    image = cv2.warpAffine(item.image, matrix, size_wh, flags=cv2.INTER_LINEAR, borderValue=(PAD_VALUE,) * 4)
     factor = np.array([scale_xy[0], scale_xy[1]] * 2, np.float32)
     offset = np.array([shift_xy[0], shift_xy[1]] * 2, np.float32)
     return _cut(
@@ -205,10 +204,10 @@ def gain_bias(item: Labelled, gain: float, bias: float) -> Labelled:
 
 
 def hsv(item: Labelled, hue: float, saturation: float, value: float) -> Labelled:
-    """Colour: hue shifted by `hue` (share of the circle), saturation and value multiplied; BGR images only."""
+    """Colour: hue shifted by `hue` (share of the circle), saturation and value multiplied; infrared stays as it is."""
     if item.image.ndim != 3:
         raise ValueError("hsv needs a (H, W, 3) image, got shape {}".format(item.image.shape))
-    planes = cv2.split(cv2.cvtColor(item.image, cv2.COLOR_BGR2HSV))
+    planes = cv2.split(cv2.cvtColor(item.image[..., :3], cv2.COLOR_BGR2HSV))
     ramp = np.arange(256, dtype=np.float32)
     tables = (
         ((ramp + hue * 180) % 180).astype(np.uint8),
@@ -216,4 +215,7 @@ def hsv(item: Labelled, hue: float, saturation: float, value: float) -> Labelled
         np.clip(ramp * value, 0, 255).astype(np.uint8),
     )
     turned = cv2.merge([cv2.LUT(plane, table) for plane, table in zip(planes, tables)])
-    return item._replace(image=cv2.cvtColor(turned, cv2.COLOR_HSV2BGR))
+    colour = cv2.cvtColor(turned, cv2.COLOR_HSV2BGR)
+    return item._replace(
+        image=np.concatenate([colour, item.image[..., 3:]], axis=2) if item.image.shape[2] == 4 else colour
+    )

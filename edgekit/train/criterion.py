@@ -7,8 +7,10 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from edgekit.models import DetectorModule
+from edgekit.train.anchor_loss import AnchorLoss
 from edgekit.train.loader import Batch
 from edgekit.train.losses import DetectionLoss
 from edgekit.train.recipe import Recipe
@@ -54,7 +56,51 @@ class SimotaCriterion:
         return [Term(name, total, count) for name, total in sums.items()]
 
 
-CRITERIA: dict[str, Callable[[DetectorModule, Recipe], Criterion]] = {"yolox": SimotaCriterion}
+class AnchorCriterion:
+    """The YOLOv5 loss, and SuperYOLO's mean absolute error of the restored picture where the network restores one.
+
+    Published as 0.1 * L1 of the colour planes and, added to it, of the infrared plane, beside a detection loss that
+    is multiplied by its batch.
+    """
+
+    def __init__(self, model: DetectorModule, recipe: Recipe):
+        self._loss = AnchorLoss(model.strides, model.decode_spec.anchors, recipe.anchors)
+        self._restoring = recipe.super_resolution
+
+    def __call__(self, outputs: Any, batch: Batch, full: bool) -> list[Term]:
+        """See `Criterion`; `outputs` are `edgekit.models.superyolo.TrainingOutputs`."""
+        terms = []
+        for level in self._loss(outputs.maps, batch.targets):
+            positives, places = (level.box.new_tensor(float(n)) for n in (level.positives, level.places))
+            terms += [
+                Term("box", level.box, positives),
+                Term("obj", level.obj, places),
+                Term("cls", level.cls, positives),
+            ]
+        if outputs.picture is not None and self._restoring is not None and batch.sharp_nchw is not None:
+            terms += restoring_terms(outputs.picture, batch.sharp_nchw, self._restoring.weight)
+        return terms
+
+
+def restoring_terms(picture_nchw: Tensor, sharp_nchw: Tensor, weight: float) -> list[Term]:
+    """Weighted mean absolute errors of colour and, where there is a fourth channel, of infrared.
+
+    Args:
+        picture_nchw: (B, C, 2H, 2W) restored.
+        sharp_nchw: the same, as it was, in [0, 1].
+        weight: of each.
+    """
+    terms = []
+    for restored, sharp in zip(picture_nchw.split(3, dim=1), sharp_nchw.split(3, dim=1), strict=True):
+        error = functional.l1_loss(restored.to(sharp.dtype), sharp, reduction="sum")
+        terms.append(Term("restored", weight * error, error.new_tensor(float(sharp.numel()))))
+    return terms
+
+
+CRITERIA: dict[str, Callable[[DetectorModule, Recipe], Criterion]] = {
+    "yolox": SimotaCriterion,
+    "yolov5": AnchorCriterion,
+}
 """Decode family of a network -> what makes its loss."""
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from edgekit.data.augment import Labelled, flip_lr, flip_ud, gain_bias, hsv, mixup, mosaic, random_crop
 from edgekit.train.losses import Targets
@@ -18,16 +19,21 @@ class Batch(NamedTuple):
     """One step's samples of one process.
 
     Attributes:
-        x_nchw: (B, 3, H, W) float32, scaled as the recipe's preprocessing scales.
+        x_nchw: (B, C, H, W) float32, scaled as the recipe's preprocessing scales; infrared is the fourth channel.
         targets: B labels, in network pixels.
+        sharp_nchw: (B, C, 2H, 2W) the same pictures at twice the size, of which `x_nchw` is the mean of 2 x 2 pixels;
+            None where nothing is to be restored.
     """
 
     x_nchw: Tensor
     targets: list[Targets]
+    sharp_nchw: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
-        return Batch(self.x_nchw.to(device), [Targets(*(value.to(device) for value in t)) for t in self.targets])
+        sharp = None if self.sharp_nchw is None else self.sharp_nchw.to(device)
+        targets = [Targets(*(value.to(device) for value in t)) for t in self.targets]
+        return Batch(self.x_nchw.to(device), targets, sharp)
 
 
 class Loader:
@@ -40,6 +46,7 @@ class Loader:
         seed: with the epoch and the position in it, determines each sample.
         rank: this process's number; it takes every `world`-th sample of each global batch.
         world: number of processes.
+        sharp: make samples at twice the size and give that too.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Loader:
         rank: int = 0,
         world: int = 1,
         extra: Sequence[Labelled] = (),
+        sharp: bool = False,
     ):
         self.items = items
         self.mixed = [*items, *extra]
@@ -57,6 +65,7 @@ class Loader:
         self.seed = seed
         self.rank = rank
         self.world = world
+        self.enlarged = 2 if sharp else 1
 
     def steps(self, batch: int, full: bool) -> int:
         """Steps of one epoch with a global batch of `batch`; the remainder is dropped."""
@@ -75,9 +84,11 @@ class Loader:
             first_step: steps to leave out, for a resumed run.
         """
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self._pool(full)))
+        made_wh = (self.enlarged * size_wh[0], self.enlarged * size_wh[1])
         for step in range(first_step, self.steps(batch, full)):
             positions = range(step * batch + self.rank, (step + 1) * batch, self.world)
-            yield collate([self._sample(epoch, p, order, size_wh, full) for p in positions])
+            batch_of = collate if self.enlarged == 1 else collate_sharp
+            yield batch_of([self._sample(epoch, p, order, made_wh, full) for p in positions])
 
     def _sample(self, epoch: int, position: int, order: np.ndarray, size_wh: tuple[int, int], full: bool) -> Labelled:
         rng = np.random.default_rng((self.seed, epoch, position))
@@ -90,7 +101,7 @@ class Loader:
         return recolour(flipped(made, self.augment, rng), self.augment, rng)
 
     def _crop(self, item: Labelled, size_wh: tuple[int, int], rng: np.random.Generator) -> Labelled:
-        scale = (self.augment.scale[0], self.augment.scale[1])
+        scale = (self.enlarged * self.augment.scale[0], self.enlarged * self.augment.scale[1])
         if rng.random() < self.augment.mosaic:
             four = [item, *(self._any(rng) for _ in range(3))]
             return mosaic(four, size_wh, rng, scale, self.augment.stretch)
@@ -118,7 +129,7 @@ def flipped(item: Labelled, augment: Augment, rng: np.random.Generator) -> Label
 
 
 def recolour(item: Labelled, augment: Augment, rng: np.random.Generator) -> Labelled:
-    """Vary brightness, and the colours of colour images."""
+    """Vary brightness, and the colours of colour images; the infrared plane of a pair varies alike in brightness."""
     gain = 1 + augment.gain * rng.uniform(-1, 1)
     item = gain_bias(item, gain, augment.bias * rng.uniform(-1, 1))
     if item.image.ndim == 3:
@@ -129,10 +140,29 @@ def recolour(item: Labelled, augment: Augment, rng: np.random.Generator) -> Labe
 
 def collate(items: Sequence[Labelled]) -> Batch:
     """Stack samples of one size; grey images are repeated over three channels."""
-    images = [torch.from_numpy(item.image) for item in items]
-    planes = [im.expand(3, -1, -1) if im.ndim == 2 else im.permute(2, 0, 1) for im in images]
-    x_nchw = torch.stack([plane.float() for plane in planes]).mul_(1 / 255)
+    x_nchw = _stacked(items)
     targets = [
         Targets(torch.from_numpy(i.xyxy), torch.from_numpy(i.class_id), torch.from_numpy(i.ignore_xyxy)) for i in items
     ]
     return Batch(x_nchw.contiguous(memory_format=torch.channels_last), targets)
+
+
+def collate_sharp(items: Sequence[Labelled]) -> Batch:
+    """Stack samples of twice the network's size: the input is the mean of 2 x 2 pixels, so that both are aligned.
+
+    SuperYOLO reduces by bilinear sampling with aligned corners, which shifts by up to half a pixel.
+    """
+    sharp_nchw = _stacked(items)
+    x_nchw = functional.avg_pool2d(sharp_nchw, 2)
+    targets = [
+        Targets(torch.from_numpy(i.xyxy / 2), torch.from_numpy(i.class_id), torch.from_numpy(i.ignore_xyxy / 2))
+        for i in items
+    ]
+    return Batch(x_nchw.contiguous(memory_format=torch.channels_last), targets, sharp_nchw)
+
+
+def _stacked(items: Sequence[Labelled]) -> Tensor:
+    """(B, C, H, W) float32 in [0, 1]."""
+    images = [torch.from_numpy(item.image) for item in items]
+    planes = [im.expand(3, -1, -1) if im.ndim == 2 else im.permute(2, 0, 1) for im in images]
+    return torch.stack([plane.float() for plane in planes]).mul_(1 / 255)

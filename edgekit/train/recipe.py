@@ -6,38 +6,52 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgekit.config import dataclass_from_dict
+from edgekit.data import FORMATS
 from edgekit.distill import DISTILLERS
 from edgekit.quant.layered import check_precisions
 from edgekit.quant.observers import METHODS
+from edgekit.train.anchor_loss import AnchorGains
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
     """Where images and labels are; environment variables in paths are expanded.
 
+    What a network looks at decides what is read: its picture, the infrared partner of it (`edgekit.data.pairs` says
+    where that lies), or both.
+
     Attributes:
+        format: of images and labels, a key of `edgekit.data.FORMATS`.
         train_images: folder of the training images; empty trains on rendered frames alone.
-        train_labels: COCO JSON of the training images.
+        train_labels: labels of the training images: COCO JSON, or what the format has.
         val_images: folder of the validation images; empty scores on rendered frames.
-        val_labels: COCO JSON of the validation images.
+        val_labels: labels of the validation images.
         synth_frames: rendered frames added to the crop epochs (all epochs when there are no others).
-        synth_kind: thermal (HIT-UAV's classes and sizes) | colour (all rendered classes).
+        synth_kind: thermal (HIT-UAV's classes and sizes) | colour (all rendered classes) | pairs (colour and infrared,
+            at HIT-UAV's sizes).
+        synth_one_camera: of pairs: share of the objects that only one of the two cameras sees, half of them each.
         synth_val_frames: rendered frames to score on, when val_labels is empty.
         score_classes: classes that the reported AP is over; empty is all.
     """
 
+    format: str = "coco"
     train_images: str = ""
     train_labels: str = ""
     val_images: str = ""
     val_labels: str = ""
     synth_frames: int = 0
     synth_kind: str = "thermal"
+    synth_one_camera: float = 0.0
     synth_val_frames: int = 64
     score_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.synth_kind not in ("thermal", "colour"):
-            raise ValueError(f"data.synth_kind {self.synth_kind!r} is unknown; choose thermal or colour")
+        if self.format not in FORMATS:
+            raise ValueError(f"data.format {self.format!r} is unknown; choose one of {', '.join(FORMATS)}")
+        if self.synth_kind not in ("thermal", "colour", "pairs"):
+            raise ValueError(f"data.synth_kind {self.synth_kind!r} is unknown; choose thermal, colour or pairs")
+        if self.synth_one_camera and self.synth_kind != "pairs":
+            raise ValueError(f"data.synth_one_camera is of pairs, and synth_kind is {self.synth_kind!r}; choose pairs")
         if not self.train_labels and not self.synth_frames:
             raise ValueError("data names neither train_labels nor synth_frames; give one of them")
 
@@ -96,29 +110,6 @@ class Optim:
     def __post_init__(self) -> None:
         if self.name not in ("adamw", "sgd"):
             raise ValueError(f"optim.name {self.name!r} is unknown; choose adamw or sgd")
-
-
-@dataclass(frozen=True, slots=True)
-class AnchorGains:
-    """Weights of the loss of networks with anchors, as YOLOv5 v5.0 and SuperYOLO have them.
-
-    Attributes:
-        box: of 1 - CIoU; divided among the levels.
-        obj: of objectness; SuperYOLO trains with (1024 / 640)^2, whatever the input.
-        cls: of the classes, with 80 of them; fewer classes weigh less.
-        ratio: an anchor takes an object whose sides are less than so many times its own, and more than one so-many-th.
-    """
-
-    box: float = 0.05
-    obj: float = 2.56
-    cls: float = 0.5
-    ratio: float = 4.0
-
-    def __post_init__(self) -> None:
-        if min(self.box, self.obj, self.cls) < 0:
-            raise ValueError(f"anchors.box, obj and cls must be 0 or more, got {self.box}, {self.obj}, {self.cls}")
-        if self.ratio <= 1:
-            raise ValueError(f"anchors.ratio {self.ratio} must be above 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ def start(recipe: Recipe, items: Sequence[Labelled], classes: tuple[str, ...], e
     fabric = _fabric(recipe)
     _check_processes(recipe, fabric.world_size)
     fabric.seed_everything(recipe.seed, verbose=False)
-    loader = Loader(items, recipe.augment, recipe.seed, fabric.global_rank, fabric.world_size, extra)
+    sharp = recipe.super_resolution is not None
+    loader = Loader(items, recipe.augment, recipe.seed, fabric.global_rank, fabric.world_size, extra, sharp)
     model, teaching, parameters = _networks(recipe, loader, len(classes))
     if fabric.world_size > 1:
         synchronise_norms(model)

@@ -33,6 +33,7 @@ class SynthFrame(NamedTuple):
         ignore_xyxy: (M, 4) float32, actors too hidden or too cut off to be asked for.
         ignore_class_id: (M,) int64, what they are.
         mask_hw: (H, W) uint16, k + 1 where row k of `xyxy` shows and 0 elsewhere, or None.
+        seen_by: (N,) int64, 0 where both cameras see it, 1 colour alone, 2 infrared alone.
     """
 
     image_hwc: np.ndarray
@@ -44,6 +45,7 @@ class SynthFrame(NamedTuple):
     ignore_xyxy: np.ndarray
     ignore_class_id: np.ndarray
     mask_hw: Optional[np.ndarray]
+    seen_by: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Flight:
         classes: which actors there are, in the order of their class ids.
         infrared: whether frames have their thermal image when `render` is not told.
         thermal_only: a thermal camera: `image_hwc` is the thermal image in three equal channels.
+        one_camera: share of the actors that only one camera sees, half of them each: the others are as warm as the
+            ground, or in its colours.
     """
 
     seed: int = 0
@@ -72,6 +76,7 @@ class Flight:
     classes: Tuple[str, ...] = SYNTH_CLASSES
     infrared: bool = False
     thermal_only: bool = False
+    one_camera: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("altitude_m", "tilt_deg", "classes"):
@@ -94,7 +99,7 @@ class Flight:
         path, sensor, scene = _path(self), _sensor(self), _scene(self.seed, self.classes)
         t_s = index / self.fps
         camera = Camera(path.at(t_s), self.width, self.height)
-        drawn = scene.draw(camera, t_s, (self.width, self.height))
+        drawn = scene.draw(camera, t_s, (self.width, self.height), self.one_camera)
         motion = _motion_px(camera, path.at(t_s + _EXPOSURE_S))
         thermal = None
         if self.thermal_only or (self.infrared if infrared is None else infrared):
@@ -115,6 +120,8 @@ def _check(flight: Flight) -> None:
     ):
         if not low <= value <= high:
             raise DataError("a synthetic flight's {} is {}, expected {} to {}".format(name, value, low, high))
+    if not 0.0 <= flight.one_camera <= 1.0:
+        raise DataError("one_camera is {}, expected a share from 0 to 1".format(flight.one_camera))
     low, high = flight.altitude_m
     if not 10.0 <= low <= high:
         raise DataError("altitude_m is {}, expected two values, 10 or more, the lower first".format(flight.altitude_m))
@@ -184,6 +191,7 @@ def _with_truth(
         np.array([seen.box for seen in ignored], np.float32).reshape(-1, 4),
         np.array([kinds[drawn.rows[seen.place]] for seen in ignored], np.int64),
         _mask(drawn, kept) if masks else None,
+        drawn.seen[np.array(rows, np.int64)],
     )
 
 

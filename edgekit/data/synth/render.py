@@ -12,6 +12,7 @@ from edgekit.data.synth.camera import Camera
 from edgekit.data.synth.canvas import PIXELS_PER_M
 from edgekit.data.synth.compose import Box, Patch, fixed, mark, paste
 from edgekit.data.synth.ground import paint
+from edgekit.data.synth.hidden import BOTH, INFRARED, seen_by, veiled
 from edgekit.data.synth.layout import bridges, layout_for
 from edgekit.data.synth.noise import fractal, random_for
 from edgekit.data.synth.palette import weather_for
@@ -36,6 +37,7 @@ class Drawn(NamedTuple):
         whole_px: pixels that each would cover with nothing in front and no image border.
         boxes: where each was drawn, with some margin.
         state: where all actors are.
+        seen: which camera sees each actor, see `hidden`.
     """
 
     canvas: np.ndarray
@@ -44,6 +46,7 @@ class Drawn(NamedTuple):
     whole_px: List[int]
     boxes: List[Box]
     state: ActorState
+    seen: np.ndarray
 
 
 class Scene:
@@ -67,10 +70,18 @@ class Scene:
         self._trees = np.array([(t.x_m, t.y_m) for t in self.layout.trees]).reshape(-1, 2)
         self._boats = np.array([kind == "boat" for kind in self.cast.kinds], bool)
 
-    def draw(self, camera: Camera, t_s: float, size: Tuple[int, int]) -> Drawn:
-        """Draw the scene for an image of `size` (width, height)."""
+    def draw(self, camera: Camera, t_s: float, size: Tuple[int, int], one_camera: float = 0.0) -> Drawn:
+        """Draw the scene for an image of `size` (width, height).
+
+        Args:
+            camera: from where.
+            t_s: when.
+            size: width and height, pixels.
+            one_camera: share of the actors that only one camera sees.
+        """
         canvas = self._warp_ground(camera, size)
-        drawn = Drawn(canvas, np.zeros((size[1], size[0]), np.uint16), [], [], [], self.cast.at(t_s))
+        seen = seen_by(self.layout.seed, len(self.cast), one_camera)
+        drawn = Drawn(canvas, np.zeros((size[1], size[0]), np.uint16), [], [], [], self.cast.at(t_s), seen)
         visible = _in_view(camera, drawn.state.xy_m, size, _ACTOR_REACH_M)
         afloat = self._boats[visible]
         self._put_boats(camera, drawn, visible[afloat])
@@ -101,7 +112,9 @@ class Scene:
         before = drawn.canvas.copy()
         origins, frames = camera.anchors(drawn.state.xy_m[rows], drawn.state.heading_rad[rows])
         wake = self._wardrobe.wake()
-        for origin, frame in zip(origins, frames):
+        for row, origin, frame in zip(rows, origins, frames):
+            if drawn.seen[row] != BOTH:
+                continue  # the wake would tell where it is
             paste(drawn.canvas, vehicles.flat(wake, origin - _STERN_M * frame[0], frame, 1.0, sprites.WAKE_M * 1.2))
         for row, origin, frame in zip(rows, origins, frames):
             sprite = self._wardrobe.sprite("boat", self.cast.styles[row], True)
@@ -114,7 +127,7 @@ class Scene:
         state = drawn.state
         origins, frames = camera.anchors(state.xy_m[rows], state.heading_rad[rows])
         lights = self._light_at(state.xy_m[rows])
-        self._cast_shadows(camera, drawn, rows[lights > 0.8])
+        self._cast_shadows(camera, drawn, rows[(lights > 0.8) & (drawn.seen[rows] != INFRARED)])
         for row, origin, frame, light in zip(rows, origins, frames, lights.tolist()):
             _put(drawn, row, self._patch(row, float(state.speed_mps[row]), origin, frame, light, t_s))
 
@@ -178,8 +191,9 @@ def _with_grit(canvas: np.ndarray, camera: Camera, grit: np.ndarray, strength: f
 
 
 def _put(drawn: Drawn, row: int, patch: Patch) -> None:
-    """Paste an actor and take note of it."""
-    box = paste(drawn.canvas, patch)
+    """Paste an actor where it is seen, and take note of it."""
+    with veiled(drawn.canvas, patch, int(drawn.seen[row])):
+        box = paste(drawn.canvas, patch)
     whole = cv2.countNonZero(cv2.threshold(patch.alpha, 127, 255, cv2.THRESH_BINARY)[1])
     if box is None or whole == 0:
         return

@@ -59,6 +59,7 @@ def as_hit_uav(frame: SynthFrame, classes: Tuple[str, ...]) -> SynthFrame:
         class_id=class_id[keep],
         track_id=frame.track_id[keep],
         visibility=frame.visibility[keep],
+        seen_by=frame.seen_by[keep],
         ignore_xyxy=np.concatenate([frame.ignore_xyxy, frame.xyxy[~keep]]),
         ignore_class_id=ignore,
         mask_hw=None,

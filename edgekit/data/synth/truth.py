@@ -5,7 +5,10 @@ import os
 from typing import Any, Dict, List, Sequence
 
 from edgekit.data.synth.flight import SynthFrame
+from edgekit.data.synth.hidden import COLOUR, INFRARED
 from edgekit.files import PathLike, atomic_write
+
+_ALONE = {COLOUR: "colour", INFRARED: "infrared"}
 
 
 class Truth:
@@ -26,9 +29,10 @@ class Truth:
         for row in range(len(frame.xyxy)):
             track, category = int(frame.track_id[row]) + first_track, int(frame.class_id[row]) + 1
             self._tracks.setdefault(track, {"id": track, "category_id": category})
-            self._append(image_id, category, frame.xyxy[row].tolist(), 0).update(
-                track_id=track, visibility=round(float(frame.visibility[row]), 4)
-            )
+            annotation = self._append(image_id, category, frame.xyxy[row].tolist(), 0)
+            annotation.update(track_id=track, visibility=round(float(frame.visibility[row]), 4))
+            if frame.seen_by[row] in _ALONE:
+                annotation["seen_by"] = _ALONE[int(frame.seen_by[row])]
         for box, class_id in zip(frame.ignore_xyxy.tolist(), frame.ignore_class_id.tolist()):
             self._append(image_id, class_id + 1, box, 1)["ignore"] = 1
 

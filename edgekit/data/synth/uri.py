@@ -10,8 +10,9 @@ from edgekit.errors import DataError, SourceError
 def parse_uri(uri: str) -> Flight:
     """Read a `synth://` address; what it leaves out has `Flight`'s defaults.
 
-    Keys: seed, frames, fps, size (640x512), altitude (80-120 or 100), tilt (0-15 or 10), classes (car,person), and
-    ir (0; 1: the thermal image too; only: the thermal image is the picture).
+    Keys: seed, frames, fps, size (640x512), altitude (80-120 or 100), tilt (0-15 or 10), classes (car,person),
+    ir (0; 1: the thermal image too; only: the thermal image is the picture), and one_camera (0.4: the share of actors
+    that only one of the two cameras sees).
 
     Raises:
         SourceError: another scheme, an unknown key, or a value that cannot be used.
@@ -62,6 +63,7 @@ _READERS: Dict[str, Callable[[str], Dict[str, object]]] = {
     "tilt": lambda text: {"tilt_deg": _limits(text)},
     "classes": lambda text: {"classes": tuple(text.split(","))},
     "ir": _infrared,
+    "one_camera": lambda text: {"one_camera": float(text)},
 }
 
 _EXPECTED = {
@@ -73,4 +75,5 @@ _EXPECTED = {
     "tilt": "degrees from straight down, such as 10 or 0-15",
     "classes": "names with commas between them",
     "ir": "0, 1 or only",
+    "one_camera": "a share from 0 to 1",
 }
