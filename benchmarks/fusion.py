@@ -17,18 +17,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from edgekit.bench.record import machine_name, utc_now
 from edgekit.boxes import iou_matrix
 from edgekit.config import read_toml
 from edgekit.data.dataset import Dataset
+from edgekit.data.pairs import infrared_alone
 from edgekit.detections import Detections
 from edgekit.devices import this_machine
 from edgekit.files import atomic_write
 from edgekit.metrics.detection import coco_ap
-from edgekit.models import from_checkpoint, network_preprocess
-from edgekit.train.datasets import open_sets
+from edgekit.models import build, from_checkpoint, network_preprocess
+from edgekit.train.datasets import Sets, open_sets
 from edgekit.train.evaluate import detect, forward_of
 from edgekit.train.loop import fit
 from edgekit.train.recipe import Recipe
@@ -50,19 +52,32 @@ def main() -> None:
     machine = this_machine().to_json()
     output = Path(args.output or ROOT / "benchmarks/results" / machine_name(machine) / "fusion.json")
     for seed in map(int, args.seeds.split(",")):
-        for arm in args.arms.split(","):
-            kept = args.folder / f"{arm}-{seed}.json"
-            if not kept.exists():
-                write(kept, trained(arm, seed, args.folder))
+        todo = [arm for arm in args.arms.split(",") if not (args.folder / f"{arm}-{seed}.json").exists()]
+        pairs = open_sets(recipe_of("concat", seed, args.folder / f"pairs-{seed}")) if todo else None
+        for arm in todo:
+            write(args.folder / f"{arm}-{seed}.json", trained(arm, seed, args.folder, pairs))
             write(output, {"benchmark": "fusion", "made": utc_now(), "machine": machine, **collected(args.folder)})
     print(json.dumps(collected(args.folder)["summary"]))
 
 
-def trained(arm: str, seed: int, folder: Path) -> dict:
+def recipe_of(arm: str, seed: int, out: Path) -> Recipe:
+    """The arm's recipe with another seed."""
+    return replace(read_toml(ROOT / f"recipes/superyolo_synth_{arm}.toml", Recipe), seed=seed, out=str(out))
+
+
+def seen_by(pairs: Sets, pictures: str) -> Sets:
+    """What `open_sets` gives to a network of these pictures, without rendering it again."""
+    if pictures == "rgb+ir":
+        return pairs
+    planes = np.s_[..., 3] if pictures == "ir" else np.s_[..., :3]
+    items = [item._replace(image=np.ascontiguousarray(item.image[planes])) for item in pairs.items]
+    return Sets(items, [], infrared_alone(pairs.val) if pictures == "ir" else pairs.val)
+
+
+def trained(arm: str, seed: int, folder: Path, pairs: Sets) -> dict:
     """Train and score one arm."""
-    recipe = read_toml(ROOT / f"recipes/superyolo_synth_{arm}.toml", Recipe)
-    recipe = replace(recipe, seed=seed, out=str(folder / f"{arm}-{seed}"))
-    sets = open_sets(recipe)
+    recipe = recipe_of(arm, seed, folder / f"{arm}-{seed}")
+    sets = seen_by(pairs, build(recipe.model, 1).pictures)
     began, cpu = time.monotonic(), time.process_time()
     checkpoint = fit(recipe, sets.items, sets.val)
     spent = {"wall_s": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time() - cpu, 1)}
@@ -73,7 +88,7 @@ def trained(arm: str, seed: int, folder: Path) -> dict:
     last = (Path(recipe.out) / "metrics.jsonl").read_text().splitlines()[-1]
     row = {"arm": arm, "seed": seed, "model": recipe.model, "torch": torch.__version__, **spent}
     row |= {key: scores[key] for key in ("AP", "AP50", "AR")}
-    truth = json.loads((Path(recipe.out) / "synth_val/annotations/instances.json").read_text())
+    truth = json.loads((folder / f"pairs-{seed}/synth_val/annotations/instances.json").read_text())
     row["recall50"] = recalls(sets.val, found, truth, recipe.data.score_classes)
     row["last_epoch"] = json.loads(last)
     print(json.dumps({key: row[key] for key in ("arm", "seed", "AP50", "recall50", "cpu_s")}), flush=True)
@@ -99,7 +114,7 @@ def recalls(dataset: Dataset, found: dict[int, Detections], truth: dict, classes
 
 def collected(folder: Path) -> dict:
     """All runs there are, their means, and the differences of arms over the seeds that both have."""
-    runs = [json.loads(path.read_text()) for path in sorted(folder.glob("*-*.json"))]
+    runs = [json.loads(path.read_text()) for arm in ARMS for path in sorted(folder.glob(f"{arm}-*.json"))]
     score = {(run["arm"], run["seed"]): run["AP50"] for run in runs}
     summary: dict[str, dict] = {"AP50": {}, "recall50": {}, "differences": {}}
     for arm in ARMS:

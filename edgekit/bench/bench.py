@@ -26,6 +26,7 @@ from edgekit.bundle import open_bundle
 from edgekit.errors import ConfigError, EdgekitError
 from edgekit.files import PathLike
 from edgekit.jetson import this_profile
+from edgekit.process import Preprocess
 from edgekit.runtime.detector import Detector, open_detector
 from edgekit.runtime.gate import open_gate
 from edgekit.runtime.session import Session
@@ -63,6 +64,7 @@ class BenchConfig:
         sensor_period_s: between two readings of power and clocks.
         gate: a bundle that decides which frames the first bundle sees, or None; a second one sees all.
         gate_options: when it does.
+        pairs: frames come with their infrared image; `bench` sets it where a bundle takes colour and infrared.
     """
 
     source: str = DEFAULT_SOURCE
@@ -86,6 +88,7 @@ class BenchConfig:
     sensor_period_s: float = 0.05
     gate: Optional[PathLike] = None
     gate_options: GateOptions = _GATE_AS_USUAL
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.warmup < 0:
@@ -125,16 +128,17 @@ def bench(
             and not known.
     """
     bundles = [bundle] if vs is None else [bundle, vs]
-    for path, each in _each(bundles, config):
-        open_bundle(path, False, each.precision)  # a wrong name is told before anything is rendered
+    # a wrong name is told before anything is rendered
+    opened = [open_bundle(path, False, each.precision) for path, each in _each(bundles, config)]
     if config.gate is not None:
-        open_bundle(config.gate, verify=False)
+        opened.append(open_bundle(config.gate, verify=False))
+    pairs = any(Preprocess.from_json(one.manifest["preprocess"]).pairs for one in opened)
     method = _method(config)
     restore_clocks(root)
     profile = this_profile(root)
     if config.need_power:
         check_power(profile, root)
-    config = replace(config, source=playable(config.source, progress))
+    config = replace(config, source=playable(config.source, progress, pairs=pairs), pairs=pairs)
     with contextlib.ExitStack() as stack:
         if config.lock_clocks:
             method["locked"] = list(stack.enter_context(LockedClocks(profile, root)).locked)
@@ -165,7 +169,7 @@ def _measured(
         with _first_stream(config, method, alone) as first:
             streams = iter([first])
             span = measure(
-                lambda: next(streams, None) or open_source(config.source, config.policy),
+                lambda: next(streams, None) or open_source(config.source, config.policy, pairs=config.pairs),
                 [lane.runner for lane in opened],
                 config.frames,
                 config.warmup,
@@ -293,7 +297,7 @@ def _device_memory(opened: Sequence[_Opened]) -> Dict[str, float]:
 
 
 def _first_stream(config: BenchConfig, method: Dict[str, Any], alone: bool) -> Stream:
-    stream = open_source(config.source, config.policy)
+    stream = open_source(config.source, config.policy, pairs=config.pairs)
     method["policy"] = stream.policy
     if not alone and stream.policy != "every":
         stream.close()
@@ -326,9 +330,10 @@ def _with_layers(lane: Lane, path: PathLike, config: BenchConfig, progress: Opti
 
 def _layers(detector: Detector, config: BenchConfig, progress: Optional[Progress]) -> ProfileRows:
     done = 0
-    with open_source(config.source, "every" if config.policy is None else config.policy) as stream:
+    policy = "every" if config.policy is None else config.policy
+    with open_source(config.source, policy, pairs=config.pairs) as stream:
         for frame in stream:
-            detector(frame.image_hwc)
+            detector(frame.image_hwc, infrared_hw=frame.infrared)
             done += 1
             if progress is not None:
                 progress(done, _PROFILE_FRAMES, "layers")

@@ -3,15 +3,18 @@
 import os
 import subprocess
 import sys
+import tempfile
 from typing import Callable, Optional
 
 import edgekit
 from edgekit.bundle import default_cache_dir
-from edgekit.data.synth import parse_uri, write_video
+from edgekit.data.synth import parse_uri, write_dataset, write_video
 from edgekit.errors import SourceError
 from edgekit.files import sha256_bytes, storage_errors
 
 Progress = Callable[[int, int, str], None]
+
+_PAIRS = ".pairs"
 
 _CHILD = (
     "import sys; from edgekit.bench.flights import render; "
@@ -19,13 +22,16 @@ _CHILD = (
 )
 
 
-def playable(source: str, progress: Optional[Progress] = None, cache_dir: Optional[str] = None) -> str:
+def playable(
+    source: str, progress: Optional[Progress] = None, cache_dir: Optional[str] = None, pairs: bool = False
+) -> str:
     """`source` itself, or for a `synth://` flight the path of its video, rendered once and kept in the cache.
 
     Args:
         source: as `edgekit.runtime.sources.open_source` takes it.
         progress: called with (done, total, text) while rendering.
         cache_dir: default as for bundles.
+        pairs: a folder of colour and infrared images instead of a video, which has no room for both.
 
     Raises:
         SourceError: the flight cannot be rendered.
@@ -35,18 +41,25 @@ def playable(source: str, progress: Optional[Progress] = None, cache_dir: Option
         return source
     key = "{!r} {}".format(parse_uri(source), edgekit.__version__)
     folder = os.path.join(cache_dir or default_cache_dir(), "flights")
-    path = os.path.join(folder, sha256_bytes(key.encode())[:16] + ".mp4")
-    if not os.path.isfile(path):
+    path = os.path.join(folder, sha256_bytes(key.encode())[:16] + (_PAIRS if pairs else ".mp4"))
+    if not os.path.exists(path):
         with storage_errors(folder):
             os.makedirs(folder, exist_ok=True)
         _render_apart(source, path, progress)
-    return path
+    return os.path.join(path, "images") if pairs else path
 
 
 def render(source: str, path: str, progress: Optional[Progress] = None) -> None:
-    """Render a `synth://` flight to the video `path`; thermal where it says `ir=1`."""
+    """Render a `synth://` flight to the video `path`, thermal where it says `ir=1`; or to a folder of pairs."""
     flight = parse_uri(source)
-    write_video(flight, path, infrared=flight.infrared, progress=progress)
+    if not path.endswith(_PAIRS):
+        write_video(flight, path, infrared=flight.infrared, progress=progress)
+        return
+    with storage_errors(path), tempfile.TemporaryDirectory(prefix=".", dir=os.path.dirname(path)) as folder:
+        made = os.path.join(folder, "pairs")
+        write_dataset([flight], made, infrared=True, progress=progress)
+        if not os.path.isdir(path):  # another process may have been faster
+            os.rename(made, path)
 
 
 def _render_apart(source: str, path: str, progress: Optional[Progress]) -> None:

@@ -84,7 +84,11 @@ class Runner:
         start = self._clock()
         look = None if self.gate is None else self.gate.look(frame)
         detected = look is None or look.awake
-        detections = self.detector(frame.image_hwc, conf=self._conf) if detected else Detections.empty()
+        detections = (
+            self.detector(frame.image_hwc, conf=self._conf, infrared_hw=frame.infrared)
+            if detected
+            else Detections.empty()
+        )
         found = self._clock()
         reported = self._track(frame, detections) if detected else detections
         if self.gate is not None and len(reported):

@@ -10,7 +10,8 @@ from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from edgekit.data.dataset import Dataset, load_image
+from edgekit.data.dataset import Dataset, load_image, load_infrared
+from edgekit.data.pairs import with_infrared
 from edgekit.detections import Detections
 from edgekit.errors import BackendError, DataError, GateError
 from edgekit.files import PathLike
@@ -88,13 +89,16 @@ def validate(
 
     Raises:
         BundleError: the file is not a whole bundle, or lacks the lowering or the precision.
-        DataError: an image cannot be read, the set is empty, or its classes are not the bundle's.
+        DataError: an image cannot be read, its infrared partner is missing, the set is empty, or its classes are not
+            the bundle's.
         BackendError: no inference library, or no AP library, is installed.
     """
     coco_ap = _metric()
     if not len(dataset):
         raise DataError("{} has no images to score".format(dataset.name))
     with open_detector(bundle, lowering=lowering, threads=threads, device=device, precision=precision) as detector:
+        if detector.preprocess.pairs:
+            dataset = with_infrared(dataset)
         to_set, matched_by = match_classes(detector.classes, dataset.classes)
         family = REFERENCE_NMS[detector.decode.family]
         iou = family[0] if iou is None else iou
@@ -182,8 +186,9 @@ def _detect_all(
     seconds = 0.0
     for number, sample in enumerate(dataset.samples, 1):
         image = load_image(sample)
+        infrared = load_infrared(sample) if detector.preprocess.pairs else None
         start = time.perf_counter()
-        boxes = detector(image, conf=conf, iou=iou, max_det=max_det)
+        boxes = detector(image, conf, iou, max_det, infrared)
         seconds += time.perf_counter() - start
         found[sample.image_id] = _renumbered(boxes, to_set)
         if progress is not None:

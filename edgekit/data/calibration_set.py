@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekit.config import read_toml
 from edgekit.data.dataset import images_in
+from edgekit.data.pairs import colour_in
 from edgekit.errors import DataError
 from edgekit.files import PathLike, atomic_write, sha256_bytes, sha256_file
 
@@ -49,7 +50,9 @@ class CalibrationSet:
         return sha256_bytes("\n".join(image.sha256 for image in self.images).encode("ascii"))
 
 
-def choose_calibration_set(name: str, folder: PathLike, count: Optional[int] = None, seed: int = 0) -> CalibrationSet:
+def choose_calibration_set(
+    name: str, folder: PathLike, count: Optional[int] = None, seed: int = 0, pairs: bool = False
+) -> CalibrationSet:
     """Take `count` images of a folder at random, or all of them.
 
     Args:
@@ -57,11 +60,12 @@ def choose_calibration_set(name: str, folder: PathLike, count: Optional[int] = N
         folder: where the images are (not below it).
         count: how many; None, or more than there are, takes all in the order of their names.
         seed: same seed and same names, same choice.
+        pairs: leave out the infrared partners of colour images of the same folder.
 
     Raises:
         DataError: the folder is missing or holds no images.
     """
-    paths = images_in(os.fspath(folder))
+    paths = (colour_in if pairs else images_in)(os.fspath(folder))
     if not paths:
         raise DataError(f"{folder} holds no images (jpg, png, bmp, tif, webp) to calibrate with")
     if count is None or count >= len(paths):

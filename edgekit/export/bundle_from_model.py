@@ -8,6 +8,7 @@ from typing import Any
 
 from edgekit.bundle import LoweredGraph, WeightTensor, write_bundle
 from edgekit.data.dataset import images_in
+from edgekit.data.pairs import colour_in
 from edgekit.errors import ConfigError, DataError, StorageError
 from edgekit.export.golden import GoldenImage, choose_golden, npy, rows_of, run_golden
 from edgekit.export.manifest import make_manifest
@@ -112,7 +113,7 @@ def bundle_from_model(
     )
     if options.lowerings is None:
         names = [name for name in names if is_worth_writing(name, network.model, network.plan)]
-    pictures = pictures_of(images or calib)
+    pictures = pictures_of(images or calib, network.family.preprocess.pairs)
     network = scanned(network, pictures, progress)
     lowered, parities = lower_all(network, names, pictures, options, progress)
     golden, files = golden_vectors(network, lowered, golden_images(network, lowered, pictures, options))
@@ -150,15 +151,15 @@ def chosen_lowerings(asked: Sequence[str] | None, quantized: bool) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
-def pictures_of(folder: str | None) -> list[str]:
-    """Paths of the images in a folder, in order; none for None.
+def pictures_of(folder: str | None, pairs: bool = False) -> list[str]:
+    """Paths of the images in a folder, in order; none for None. With `pairs`, infrared partners are not counted.
 
     Raises:
         DataError: the folder has no images.
     """
     if folder is None:
         return []
-    paths = images_in(folder)
+    paths = colour_in(folder) if pairs else images_in(folder)
     if not paths:
         raise DataError(f"no images (jpg, png, bmp, tif, webp) in {folder}; give a folder of pictures")
     return list(paths)
@@ -220,6 +221,10 @@ def golden_vectors(
     """
     records: list[dict[str, Any]] = [_golden_record(index, network) for index in range(len(chosen))]
     files = {record["image"]: image.png() for record, image in zip(records, chosen, strict=True)}
+    for record, image in zip(records, chosen, strict=True):
+        if image.infrared_hw is not None:
+            record["infrared"] = f"{os.path.splitext(record['image'])[0]}.ir.png"
+            files[record["infrared"]] = image.infrared_png()
     for name, model in lowered.items():
         runner = Runner(model.model, optimised=name in RUNS_OPTIMISED)
         for index, (record, image) in enumerate(zip(records, chosen, strict=True)):

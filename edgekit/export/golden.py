@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from edgekit.data.dataset import read_image
+from edgekit.data.pairs import read_pair
 from edgekit.detections import Detections
 from edgekit.graph.families import Family
 from edgekit.graph.quantize import spaced
@@ -27,14 +28,24 @@ _MOST_TRIED = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GoldenImage:
-    """One image, (H, W, 3) uint8 BGR, no larger than the network's input."""
+    """One image, (H, W, 3) uint8 BGR, no larger than the network's input; of a pair also its (H, W) infrared."""
 
     image_hwc: np.ndarray
+    infrared_hw: np.ndarray | None = None
 
     def png(self) -> bytes:
         """The image as a file."""
-        _, data = cv2.imencode(".png", self.image_hwc, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-        return bytes(data.tobytes())
+        return _png(self.image_hwc)
+
+    def infrared_png(self) -> bytes:
+        """The infrared image of a pair as a file."""
+        assert self.infrared_hw is not None
+        return _png(self.infrared_hw)
+
+
+def _png(image: np.ndarray) -> bytes:
+    _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    return bytes(data.tobytes())
 
 
 def choose_golden(
@@ -70,7 +81,7 @@ def _disagreement(golden: GoldenImage, family: Family, implementations: Sequence
 
 def run_golden(golden: GoldenImage, runner: Runner, family: Family) -> tuple[Detections, np.ndarray]:
     """Boxes of one golden image, and `SAMPLES` values spread over its raw outputs (float32)."""
-    x, place = prepare(golden.image_hwc, family.preprocess)
+    x, place = prepare(golden.image_hwc, family.preprocess, infrared_hw=golden.infrared_hw)
     outputs = runner.run(x)
     boxes = postprocess(outputs, family.decode, place, family.preprocess)
     return boxes, sample_outputs(outputs)
@@ -99,8 +110,16 @@ def rows_of(boxes: Detections) -> list[dict[str, Any]]:
 
 def _reduced(paths: Sequence[str], spec: Preprocess) -> Iterator[GoldenImage]:
     for path in paths:
-        image = read_image(path)
-        place: Letterbox = letterbox_of(image.shape[1], image.shape[0], spec)
-        size = (round(image.shape[1] * place.scale_x), round(image.shape[0] * place.scale_y))
-        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        yield GoldenImage(np.bitwise_or(np.bitwise_and(small, np.uint8(0xF0)), np.uint8(0x08)))
+        if spec.pairs:
+            image, infrared = read_pair(path)
+            yield GoldenImage(_small(image, spec), _small(infrared, spec))
+        else:
+            yield GoldenImage(_small(read_image(path), spec))
+
+
+def _small(image: np.ndarray, spec: Preprocess) -> np.ndarray:
+    """The image at the size that it has in the network's input, four bits a channel."""
+    place: Letterbox = letterbox_of(image.shape[1], image.shape[0], spec)
+    size = (round(image.shape[1] * place.scale_x), round(image.shape[0] * place.scale_y))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.bitwise_or(np.bitwise_and(small, np.uint8(0xF0)), np.uint8(0x08))

@@ -86,7 +86,7 @@ def read_network(
     if calib is None:
         return Network(path, digest, original, original, binary_plan(original), found)
     options = options or QuantizeOptions()
-    chosen = choose_images(calib, options.images, options.seed)
+    chosen = choose_images(calib, options.images, options.seed, found.preprocess.pairs)
     quantized = quantize_model(original, chosen, options, progress, found, model_name(path))
     record, cost = _records(quantized)
     return Network(path, digest, original, quantized.model, quantized.plan, found, record, cost, quantized.overflow)

@@ -50,7 +50,7 @@ def onnx_from_model(
     network = read_network(
         model, calib=calib, plan=plan, options=options.quantize, family=options.family, progress=progress
     )
-    pictures = pictures_of(images or calib)
+    pictures = pictures_of(images or calib, network.family.preprocess.pairs)
     network = scanned(network, pictures, progress)
     lowered, parities = lower_all(network, [lowering], pictures, options, progress)
     graph = lowered[lowering]

@@ -84,7 +84,19 @@ def detect_family(
     names = tuple(classes) if classes is not None else found.classes
     if len(names) != found.decode.num_classes:
         raise ModelError(f"{len(names)} class names given, the network has {found.decode.num_classes} classes")
-    return Family(found.decode, preprocess or found.preprocess, names, found.source)
+    ready = Family(found.decode, preprocess or found.preprocess, names, found.source)
+    _check_channels(model, ready.preprocess)
+    return ready
+
+
+def _check_channels(model: ir.Model, preprocess: Preprocess) -> None:
+    shape = static_shape(model.graph.inputs[0]) or ()
+    if len(shape) == 4 and shape[1] != preprocess.channels:
+        raise ModelError(
+            f"the network takes {shape[1]} channels, its preprocessing gives {preprocess.channels} "
+            f"({preprocess.modality}); four are colour and infrared where the metadata says modality rgb+ir, as "
+            "edgekit train writes it"
+        )
 
 
 def metadata_of(family: Family) -> dict[str, str]:

@@ -126,15 +126,16 @@ def _fix_input(proto: onnx.ModelProto, label: str, hw: tuple[int, int] | None) -
     if kind.elem_type != onnx.TensorProto.FLOAT or len(dims) != 4:
         name = onnx.TensorProto.DataType.Name(kind.elem_type).lower()
         raise ModelError(f"{label}: input {inputs[0].name} is {name} {seen}, expected float 1x3xHxW")
-    wanted = (1, 3, *(hw or (0, 0)))
+    # Four channels are colour and infrared; `families` checks that the file says so.
+    wanted = (1, 4 if dims[1].dim_value == 4 else 3, *(hw or (0, 0)))
     for dim, size in zip(dims, wanted, strict=True):
         if dim.dim_value <= 0 and size:
             dim.dim_value = size
     sizes = [dim.dim_value for dim in dims]
     if min(sizes) < 1:
         raise ModelError(f"{label}: input {inputs[0].name} is {seen}; give its size with imgsz")
-    if sizes[:2] != [1, 3] or (hw is not None and tuple(sizes[2:]) != tuple(hw)):
-        want = "x".join(str(w) if w else s for w, s in zip(wanted, ["1", "3", "H", "W"], strict=True))
+    if sizes[:2] != list(wanted[:2]) or (hw is not None and tuple(sizes[2:]) != tuple(hw)):
+        want = "x".join(str(w) if w else s for w, s in zip(wanted, ["1", str(wanted[1]), "H", "W"], strict=True))
         raise ModelError(f"{label}: input {inputs[0].name} is {seen}, expected {want}")
     # shapes computed for an open batch would contradict the fixed one
     del proto.graph.value_info[:]

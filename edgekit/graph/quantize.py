@@ -164,7 +164,10 @@ def quantize_model(
     """
     options = options or QuantizeOptions()
     family = family or detect_family(model)
-    chosen = choose_images(images, options.images, options.seed) if isinstance(images, str) else images
+    if isinstance(images, str):
+        chosen = choose_images(images, options.images, options.seed, family.preprocess.pairs)
+    else:
+        chosen = images
     _check_layers(model, options.keep_float, "to keep in float")
     _check_layers(model, [layer for layer, _ in options.layer_bits], "to give a width to")
     if options.equalize:

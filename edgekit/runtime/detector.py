@@ -133,23 +133,27 @@ class Detector:
         conf: Optional[float] = None,
         iou: Optional[float] = None,
         max_det: Optional[int] = None,
+        infrared_hw: Optional[np.ndarray] = None,
     ) -> Detections:
         """Detect in one frame.
 
         Args:
             image_hwc: (H, W, 3) uint8, BGR.
             conf, iou, max_det: lowest score, overlap and count; those of `decode` where None.
+            infrared_hw: (H, W) uint8, registered with the image; a network of colour and infrared needs it, and no
+                other reads it.
 
         Returns:
             Boxes in pixels of `image_hwc`, best first.
 
         Raises:
             BackendError: the inference library failed.
+            DataError: the network takes pairs, and there is no infrared image or it is of another size.
         """
         if image_hwc.ndim != 3 or image_hwc.shape[2] != 3 or image_hwc.dtype != np.uint8:
             raise ValueError("an image is (H, W, 3) uint8 BGR, got {} {}".format(image_hwc.shape, image_hwc.dtype))
         start = self._clock()
-        _, letterbox = prepare(image_hwc, self.preprocess, out=self._input)
+        _, letterbox = prepare(image_hwc, self.preprocess, self._input, infrared_hw)
         prepared = self._clock()
         outputs = self.session.run(self._feeds)
         inferred = self._clock()
@@ -298,7 +302,7 @@ def _detector(bundle: Bundle, sessions: Mapping[Optional[int], Session], lowerin
 
 
 def _check_input(session: Session, preprocess: Preprocess) -> None:
-    shape = (1, 3, preprocess.height, preprocess.width)
+    shape = (1, preprocess.channels, preprocess.height, preprocess.width)
     taken = [(tensor.shape, tensor.dtype) for tensor in session.inputs]
     if taken != [(shape, "float32")]:
         raise BackendError(

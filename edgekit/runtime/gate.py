@@ -49,7 +49,7 @@ class Gate:
             self._watch.ran(frame.index)
             return Look(reason)
         start = self._clock()
-        seen = len(self.detector(frame.image_hwc, conf=self.conf, max_det=1)) > 0
+        seen = len(self.detector(frame.image_hwc, conf=self.conf, max_det=1, infrared_hw=frame.infrared)) > 0
         ms = (self._clock() - start) * 1e3
         if not seen:
             return Look(ASLEEP, ms)

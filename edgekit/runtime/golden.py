@@ -124,8 +124,9 @@ def check_golden(
     records = bundle.manifest.get("golden") or []
     images = {}
     for number, record in enumerate(records, 1):
-        image = _decode_image(bundle.read(record["image"]), bundle.path, record["image"])
-        found = detector(image, conf=record["conf"], iou=record.get("iou"))
+        image = _decode_image(bundle, record["image"])
+        infrared = _decode_image(bundle, record["infrared"], grey=True) if "infrared" in record else None
+        found = detector(image, conf=record["conf"], iou=record.get("iou"), infrared_hw=infrared)
         expected = record.get("detections_of", {}).get(detector.lowering, record["detections"])
         images[record["image"]] = match_detections(
             golden_detections(expected), found, tolerance.iou, record["conf"], tolerance.max_dscore
@@ -142,12 +143,13 @@ def golden_detections(rows: Sequence[Dict[str, Any]]) -> Detections:
     return Detections(xyxy, score, np.array([row["class_id"] for row in rows], np.int64))
 
 
-def _decode_image(data: bytes, path: str, entry: str) -> np.ndarray:
+def _decode_image(bundle: Bundle, entry: str, grey: bool = False) -> np.ndarray:
     import cv2
 
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
+    image = cv2.imdecode(np.frombuffer(bundle.read(entry), np.uint8), flag)
     if image is None:
-        raise BundleError("{}: {} is not an image; export the bundle again".format(path, entry))
+        raise BundleError("{}: {} is not an image; export the bundle again".format(bundle.path, entry))
     return image
 
 

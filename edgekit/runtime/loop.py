@@ -162,7 +162,7 @@ class _Flight:
         """The boxes of a frame, what the detector took, and the tracker (ms); nothing at all where asleep."""
         if look is not None and not look.awake:
             return Detections.empty(), Stages(), 0.0
-        detections = self._detector(frame.image_hwc, conf=self._conf)
+        detections = self._detector(frame.image_hwc, conf=self._conf, infrared_hw=frame.infrared)
         t_detected_s = self.clock()
         if self._tracker is not None:
             steps = frame.index - self._tracked_index if self._tracked_index >= 0 else 1

@@ -110,7 +110,7 @@ class AnchorLoss:
         missing = ciou_loss(decoded(picked, found, anchors, stride), found.xyxy)
         wanted = functional.one_hot(found.class_id, classes).to(raw.dtype)
         cls = functional.binary_cross_entropy_with_logits(picked[:, 5:], wanted, reduction="sum") / classes
-        asked = torch.zeros_like(raw[..., 4])
+        asked = raw.new_zeros(raw.shape[:4])  # not zeros_like: contiguous, whatever the strides of the map
         asked.view(-1).scatter_reduce_(0, _flat(at, asked), (1 - missing).detach().clamp(min=0), "amax")
         weight = _taught(raw[..., 4], targets, stride)
         weight[at] = 1.0

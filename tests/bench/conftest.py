@@ -63,7 +63,7 @@ class FakeDetector:
         self._clock, self._times, self._boxes = clock, (pre, infer, post), boxes
         self._log, self._name = log, name
 
-    def __call__(self, image_hwc, conf=None):
+    def __call__(self, image_hwc, conf=None, infrared_hw=None):
         self.confs.append(conf)
         if self._log is not None:
             self._log.append(self._name)

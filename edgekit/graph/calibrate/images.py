@@ -8,6 +8,7 @@ import numpy as np
 
 from edgekit.data.calibration_set import CalibrationSet, choose_calibration_set, find_images
 from edgekit.data.dataset import read_image
+from edgekit.data.pairs import read_pair
 from edgekit.errors import DataError
 from edgekit.process.prepare import Preprocess, prepare
 
@@ -27,8 +28,14 @@ class CalibrationImages:
     seed: int
 
 
-def choose_images(folder: str, count: int | None = None, seed: int = 0) -> CalibrationImages:
+def choose_images(folder: str, count: int | None = None, seed: int = 0, pairs: bool = False) -> CalibrationImages:
     """`count` pictures of `folder`, chosen by `seed`; all of them, in the order of their names, where None.
+
+    Args:
+        folder: where they are (not below it).
+        count: how many.
+        seed: what chooses them.
+        pairs: infrared partners in the same folder are no pictures of their own.
 
     Raises:
         DataError: no such folder, no pictures in it, or fewer than `count`.
@@ -36,7 +43,7 @@ def choose_images(folder: str, count: int | None = None, seed: int = 0) -> Calib
     if count is not None and count < 1:
         raise DataError(f"{count} calibration images asked for, expected at least 1")
     name = os.path.basename(os.path.normpath(folder))
-    chosen = images_of(choose_calibration_set(name, folder, count, seed), folder)
+    chosen = images_of(choose_calibration_set(name, folder, count, seed, pairs), folder)
     if count is not None and count > len(chosen.images):
         raise DataError(f"{folder} has {len(chosen.images)} images, {count} asked for; ask for fewer or add images")
     return chosen
@@ -53,10 +60,14 @@ def images_of(chosen: CalibrationSet, folder: str) -> CalibrationImages:
 
 
 def prepared(images: Sequence[str], preprocess: Preprocess) -> Iterator[tuple[str, np.ndarray]]:
-    """(path, x_nchw (1, 3, H, W) float32) of each picture, read when its turn comes.
+    """(path, x_nchw (1, C, H, W) float32) of each picture, read when its turn comes.
 
     Raises:
-        DataError: a file cannot be read or is not an image.
+        DataError: a file cannot be read or is not an image, or an infrared partner is missing that the network needs.
     """
     for path in images:
-        yield path, prepare(read_image(path), preprocess)[0]
+        if preprocess.pairs:
+            image, infrared = read_pair(path)
+            yield path, prepare(image, preprocess, infrared_hw=infrared)[0]
+        else:
+            yield path, prepare(read_image(path), preprocess)[0]

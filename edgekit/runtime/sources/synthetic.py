@@ -1,10 +1,12 @@
 """A rendered flight as a source."""
 
 import time
+from dataclasses import replace
 from typing import Callable, Optional
 
 from edgekit.data.synth.flight import Flight
 from edgekit.data.synth.uri import parse_uri
+from edgekit.errors import SourceError
 from edgekit.frames import Frame
 from edgekit.runtime.sources.source import Source
 
@@ -32,10 +34,13 @@ class SyntheticFlight(Source):
         self._index = self._flight.frames
 
 
-def open_flight(uri: str) -> SyntheticFlight:
-    """Open `synth://?seed=3&frames=120&size=640x512&fps=30&ir=1`.
+def open_flight(uri: str, pairs: bool = False) -> SyntheticFlight:
+    """Open `synth://?seed=3&frames=120&size=640x512&fps=30&ir=1`; with `pairs` as if it said `ir=1`.
 
     Raises:
-        SourceError: an unknown key, or a value that cannot be used.
+        SourceError: an unknown key, a value that cannot be used, or a thermal camera alone where pairs are asked for.
     """
-    return SyntheticFlight(parse_uri(uri), uri)
+    flight = parse_uri(uri)
+    if pairs and flight.thermal_only:
+        raise SourceError("{} is a thermal camera alone, and the network takes colour too; use ir=1".format(uri))
+    return SyntheticFlight(replace(flight, infrared=flight.infrared or pairs), uri)
