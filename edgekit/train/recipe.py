@@ -21,7 +21,6 @@ class DataSet:
     where that lies), or both.
 
     Attributes:
-        format: of images and labels, a key of `edgekit.data.FORMATS`.
         train_images: folder of the training images; empty trains on rendered frames alone.
         train_labels: labels of the training images: COCO JSON, or what the format has.
         val_images: folder of the validation images; empty scores on rendered frames.
@@ -32,9 +31,9 @@ class DataSet:
         synth_one_camera: of pairs: share of the objects that only one of the two cameras sees, half of them each.
         synth_val_frames: rendered frames to score on, when val_labels is empty.
         score_classes: classes that the reported AP is over; empty is all.
+        format: of images and labels, a key of `edgekit.data.FORMATS`.
     """
 
-    format: str = "coco"
     train_images: str = ""
     train_labels: str = ""
     val_images: str = ""
@@ -44,6 +43,7 @@ class DataSet:
     synth_one_camera: float = 0.0
     synth_val_frames: int = 64
     score_classes: tuple[str, ...] = ()
+    format: str = "coco"
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:

@@ -1,7 +1,8 @@
-"""SuperYOLO of one picture, all the way: trained module, ONNX, integers, bundle, boxes of a frame."""
+"""SuperYOLO of one picture and of pairs, all the way: module, ONNX, integers, bundle, boxes of a frame."""
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,13 +10,15 @@ from torch import nn
 
 import edgekit
 from edgekit.bundle import open_bundle
-from edgekit.errors import ModelError
+from edgekit.errors import DataError, ModelError
 from edgekit.export import ExportOptions, bundle_from_model
+from edgekit.graph.families import detect_family
 from edgekit.graph.load import load_canonical
 from edgekit.graph.quantize import QuantizeOptions
 from edgekit.models import export_onnx, network_preprocess
 from edgekit.models.superyolo import SuperYolo, SuperYoloNumbers
-from edgekit.process import letterbox_of, postprocess, prepare
+from edgekit.process import Preprocess, letterbox_of, postprocess, prepare
+from edgekit.runtime.golden import check_golden
 from tests.graph import tiny
 
 CLASSES = ["car", "boat", "van"]
@@ -30,6 +33,7 @@ def network(modality: str) -> SuperYolo:
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
     model.head.levels[0].weight.data.mul_(4)
+    model.head.levels[0].bias.data.zero_()  # training raises the scores, which start near 0
     return model.eval()
 
 
@@ -69,7 +73,88 @@ def test_integers_are_the_codes_of_the_plan(tmp_path: Path) -> None:
     assert len(bundle.plan.weights) == layers
 
 
-def test_a_network_of_four_channels_is_told_that_bundles_take_three(tmp_path: Path) -> None:
-    export_onnx(network("mf"), tmp_path / "m.onnx", (64, 64), CLASSES)
-    with pytest.raises(ModelError, match="input images is 1x4x64x64, expected 1x3xHxW"):
-        load_canonical(tmp_path / "m.onnx")
+def pairs(folder: Path, count: int, seed: int = 0) -> Path:
+    """NAME_co.png and NAME_ir.png, 60 x 80."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir()
+    for k in range(count):
+        cv2.imwrite(str(folder / f"{k}_co.png"), rng.integers(0, 255, (60, 80, 3)).astype(np.uint8))
+        cv2.imwrite(str(folder / f"{k}_ir.png"), rng.integers(0, 255, (60, 80)).astype(np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the fused network in float and in integers."""
+    folder = tmp_path_factory.mktemp("fused")
+    export_onnx(network("mf"), folder / "m.onnx", (64, 64), CLASSES, network_preprocess(64, 64, "rgb+ir").to_json())
+    calib = pairs(folder / "calib", 6)
+    quantize = QuantizeOptions(method="minmax", float_layers="none")
+    options = ExportOptions(quantize=quantize, parity_images=2, lowerings=("fp32", "ort-x86"), gate=False)
+    bundle_from_model(str(folder / "m.onnx"), str(folder / "m.ekb"), calib=str(calib), options=options)
+    return folder / "m.ekb"
+
+
+def test_a_bundle_of_pairs_finds_the_boxes_that_torch_finds(fused: Path) -> None:
+    spec = network_preprocess(64, 64, "rgb+ir")
+    rng = np.random.default_rng(2)
+    frame, infrared = (rng.integers(0, 255, shape).astype(np.uint8) for shape in ((48, 80, 3), (48, 80)))
+    with edgekit.open(str(fused), lowering="fp32") as detector:
+        found = detector(frame, conf=0.05, iou=1.0, max_det=10_000, infrared_hw=infrared)
+        decode = detector.decode
+    x, place = prepare(frame, spec, infrared_hw=infrared)
+    with torch.inference_mode():
+        expected = postprocess([network("mf")(torch.from_numpy(x)).numpy()], decode, place, spec, 0.05, 1.0, 10_000)
+    assert len(found) == len(expected) > 0
+    gap = np.abs(found.xyxy[:, None] - expected.xyxy[None]).max(axis=2)
+    assert max(gap.min(axis=0).max(), gap.min(axis=1).max()) < 0.05
+
+
+def test_infrared_changes_what_the_bundle_finds(fused: Path) -> None:
+    frame = np.full((48, 80, 3), 90, np.uint8)
+    dark, warm = np.zeros((48, 80), np.uint8), np.full((48, 80), 250, np.uint8)
+    with edgekit.open(str(fused), lowering="ort-x86") as detector:
+        one, other = (detector(frame, 0.0, 1.0, infrared_hw=each) for each in (dark, warm))
+    assert not np.array_equal(one.score[:20], other.score[:20])
+
+
+def test_a_bundle_of_pairs_says_so_and_checks_its_golden_pairs(fused: Path) -> None:
+    bundle = open_bundle(fused)
+    assert bundle.manifest["preprocess"]["modality"] == "rgb+ir"
+    assert bundle.manifest["input"]["shape"] == [1, 4, 64, 64]
+    record = bundle.manifest["golden"][0]
+    assert (record["image"], record["infrared"]) == ("golden/0.png", "golden/0.ir.png")
+    layers = sum(isinstance(module, nn.Conv2d | nn.Linear) for module in network("mf").deploy().modules())
+    assert len(bundle.plan.weights) == layers
+    with edgekit.open(str(fused), lowering="ort-x86") as detector:
+        check_golden(bundle, detector).gate()
+
+
+def test_a_frame_without_infrared_is_refused_in_one_line(fused: Path) -> None:
+    frame = np.zeros((48, 80, 3), np.uint8)
+    with edgekit.open(str(fused), lowering="fp32") as detector:
+        with pytest.raises(DataError, match="takes colour and infrared, and the picture comes without infrared"):
+            detector(frame)
+        with pytest.raises(DataError, match="a pair is registered, of one size"):
+            detector(frame, infrared_hw=np.zeros((24, 40), np.uint8))
+
+
+def test_a_calibration_picture_without_its_partner_is_named(fused: Path, tmp_path: Path) -> None:
+    calib = pairs(tmp_path / "calib", 3)
+    (calib / "1_ir.png").unlink()
+    with pytest.raises(DataError, match=r"1_co.png has no infrared partner; pairs lie as NAME_co.png beside NAME_ir"):
+        bundle_from_model(str(fused.parent / "m.onnx"), str(tmp_path / "m.ekb"), calib=str(calib))
+
+
+def test_four_channels_that_nobody_explains_are_refused(tmp_path: Path) -> None:
+    export_onnx(network("mf"), tmp_path / "m.onnx", (64, 64), CLASSES, network_preprocess(64, 64).to_json())
+    with pytest.raises(
+        ModelError, match="takes 4 channels, its preprocessing gives 3 .rgb.; four are colour and infra"
+    ):
+        detect_family(load_canonical(tmp_path / "m.onnx"))
+
+
+def test_the_preprocessing_of_one_camera_is_written_as_ever() -> None:
+    assert "modality" not in network_preprocess(64, 64).to_json()
+    spec = network_preprocess(64, 64, "rgb+ir")
+    assert Preprocess.from_json(spec.to_json()) == spec
