@@ -2,6 +2,7 @@
 
 from edgekit.distill.base import Distiller, Progress, Role, Stage, Step, View
 from edgekit.distill.ghost import Ghost, GhostConfig
+from edgekit.distill.rbd import Rbd, RbdConfig
 from edgekit.distill.taps import Taps
 from edgekit.distill.views import Models, start, views_of
 
@@ -12,6 +13,8 @@ __all__ = [
     "GhostConfig",
     "Models",
     "Progress",
+    "Rbd",
+    "RbdConfig",
     "Role",
     "Stage",
     "Step",
@@ -21,5 +24,8 @@ __all__ = [
     "views_of",
 ]
 
-DISTILLERS: dict[str, tuple[type[Distiller], type]] = {"ghost": (Ghost, GhostConfig)}
+DISTILLERS: dict[str, tuple[type[Distiller], type]] = {
+    "ghost": (Ghost, GhostConfig),
+    "rbd": (Rbd, RbdConfig),
+}
 """Name -> the method and its configuration."""

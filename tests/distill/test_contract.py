@@ -9,12 +9,14 @@ from torch import nn
 
 from edgekit.distill import DISTILLERS, Distiller, Step, views_of
 from edgekit.errors import ModelError
-from tests.distill.toys import Net, built, ghost, step_of, twins
+from tests.distill.toys import Net, built, ghost, rbd, step_of, twins
 
 METHODS: dict[str, Callable[[], Distiller]] = {
     "ghost": ghost,
     "ghost/random_fixed": lambda: ghost("random_fixed"),
     "ghost/open": lambda: ghost("open"),
+    "rbd": rbd,
+    "rbd/plain": lambda: rbd(soft=False),
 }
 
 methods = pytest.mark.parametrize("make", METHODS.values(), ids=METHODS.keys())

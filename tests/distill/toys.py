@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from edgekit.distill import Distiller, Ghost, GhostConfig, Models, Step, start, views_of
+from edgekit.distill import Distiller, Ghost, GhostConfig, Models, Rbd, RbdConfig, Step, start, views_of
 
 LAYERS = ("body.0", "body.1")
 
@@ -69,3 +69,7 @@ def step_of(distiller: Distiller, models: Models, count: int = 4) -> Step:
 
 def ghost(gate: str = "learned", noise: str = "gumbel", width: int = 16) -> Ghost:
     return Ghost(GhostConfig(LAYERS, width=width, gate=gate, noise=noise))
+
+
+def rbd(soft: bool = True) -> Rbd:
+    return Rbd(RbdConfig(LAYERS, soft=soft))
