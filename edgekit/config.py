@@ -20,7 +20,7 @@ def read_toml(path: PathLike, cls: Type[_T]) -> _T:
             another type.
     """
     path = os.fspath(path)
-    return dataclass_from_dict(_load(path), cls, path)
+    return dataclass_from_dict(load_toml(path), cls, path)
 
 
 def dataclass_from_dict(table: Dict[str, Any], cls: Type[_T], where: str) -> _T:
@@ -44,7 +44,9 @@ def dataclass_from_dict(table: Dict[str, Any], cls: Type[_T], where: str) -> _T:
         raise ConfigError("{}: {}".format(where, error)) from error
 
 
-def _load(path: str) -> Dict[str, Any]:
+def load_toml(path: PathLike) -> Dict[str, Any]:
+    """The tables of a TOML file as they are; raises `ConfigError` when it cannot be read or is not TOML."""
+    path = os.fspath(path)
     try:
         import tomllib
     except ImportError:  # Python < 3.11

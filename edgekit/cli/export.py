@@ -55,11 +55,16 @@ def export(
     as_json: bool = options.JSON,
 ) -> None:
     """Write a bundle: packed weights, a graph for each backend, parity, golden images."""
-    from edgekit.cli import export_precisions, habits, model_file, plan_file, screen, widths
+    from edgekit.cli import classifier, export_precisions, habits, model_file, plan_file, screen, widths
     from edgekit.errors import ConfigError
 
     if model.endswith(".ekb"):
         export_precisions.from_bundle(model, output, precision, lowering, as_json)
+        return
+    if classifier.is_classifier(model):
+        asked: Dict[str, Any] = {"--int8": int8, "--fp32": fp32, "--half": half, "--calib": calib, "--plan": plan}
+        asked.update({"--images": images, "--lowering": lowering})
+        classifier.export(model, output, [name for name, value in asked.items() if value], as_json)
         return
     with habits.workstation("export", "export"):
         from edgekit.export import ExportOptions, bundle_from_model, onnx_from_model

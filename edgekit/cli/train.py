@@ -15,7 +15,7 @@ def train(
     resume: bool = typer.Option(False, "--resume", help="Go on from the last checkpoint of this run."),
     as_json: bool = options.JSON,
 ) -> None:
-    """Train a detector; run under torchrun for several processes."""
+    """Train a detector or a classifier; detectors under torchrun for several processes."""
     from edgekit.cli import habits, screen
 
     with habits.workstation("train", "train"):
@@ -36,13 +36,13 @@ def train(
 
 
 def _last_scores(folder: str) -> Optional[Dict[str, Any]]:
-    """The last line of the run's metrics that has an AP, or None."""
+    """The last line of the run's metrics that has a score, or None."""
     try:
         with open(os.path.join(folder, "metrics.jsonl")) as stream:
             rows = [json.loads(line) for line in stream]
     except OSError:
         return None
-    scored = [row for row in rows if "AP" in row]
+    scored = [row for row in rows if "AP" in row or "top1" in row]
     return scored[-1] if scored else None
 
 
@@ -52,6 +52,8 @@ def _draw(value: Dict[str, Any]) -> Any:
 
     from edgekit.cli import screen
 
+    if value["scores"] and "top1" in value["scores"]:
+        return _draw_classifier(value)
     # No ONNX file is left of a run that quantises: the checkpoint has the grids.
     quantised = "edgekit export {checkpoint} --images IMAGES -o student.ekb".format(**value)
     following = "edgekit export {} --int8 --calib IMAGES -o student.ekb".format(value["onnx"])
@@ -66,4 +68,17 @@ def _draw(value: Dict[str, Any]) -> Any:
         screen.facts(rows),
         Text(""),
         screen.next_step(following if value["onnx"] else quantised),
+    )
+
+
+def _draw_classifier(value: Dict[str, Any]) -> Any:
+    from rich.console import Group
+    from rich.text import Text
+
+    from edgekit.cli import screen
+
+    rows = [("recipe", value["recipe"]), ("checkpoint", value["checkpoint"])]
+    rows.append(("scores", "top-1 {top1} after epoch {epoch}".format(**value["scores"])))
+    return Group(
+        screen.facts(rows), Text(""), screen.next_step("edgekit export {checkpoint} -o network.onnx".format(**value))
     )

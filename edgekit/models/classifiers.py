@@ -34,6 +34,11 @@ def resnet18_cifar(num_classes: int) -> ResNet:
     return ResNet(num_classes, (64, 128, 256, 512), (4, 4, 4, 4), imagenet=False, projected=True, size_hw=(32, 32))
 
 
+def resnet8_cifar(num_classes: int) -> ResNet:
+    """ResNet-8 for 32 x 32 pictures, a third of ResNet-20's depth; 75,290 parameters with 10 classes."""
+    return ResNet(num_classes, (16, 32, 64), (2, 2, 2), imagenet=False, projected=False, size_hw=(32, 32))
+
+
 def resnet20_cifar(num_classes: int) -> ResNet:
     """ResNet-20 for 32 x 32 pictures, shortcuts without weights; 269,722 parameters with 10 classes."""
     return ResNet(num_classes, (16, 32, 64), (6, 6, 6), imagenet=False, projected=False, size_hw=(32, 32))
@@ -47,6 +52,7 @@ def vgg_small(num_classes: int) -> VggSmall:
 CLASSIFIERS: dict[str, Callable[[int], Classifier]] = {
     "resnet18": resnet18,
     "resnet18_cifar": resnet18_cifar,
+    "resnet8_cifar": resnet8_cifar,
     "resnet20_cifar": resnet20_cifar,
     "vgg_small": vgg_small,
 }

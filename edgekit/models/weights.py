@@ -29,6 +29,16 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, about
 
 
+def task_of(path: str | os.PathLike[str]) -> str | None:
+    """What the network of a checkpoint does: detect or classify; None where the file is no checkpoint of edgekit."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            note = (file.metadata() or {}).get("edgekit")
+    except (SafetensorError, OSError):
+        return None
+    return None if note is None else str(json.loads(note).get("task", "detect"))
+
+
 def load_weights(
     model: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path, optional: tuple[str, ...] = ()
 ) -> None:

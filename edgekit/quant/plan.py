@@ -147,14 +147,14 @@ def _set(name: str, quantizer: nn.Module | None, spec: QuantSpec) -> None:
 
 def _layer_of(node: str, modules: set[str], layers: Collection[str]) -> str | None:
     """The quantised layer that became `node`, a name such as /backbone/dark2/dark2.0/conv/Conv."""
-    path = ""
+    path, last = "", ""
     for part in node.strip("/").split("/")[:-1]:
-        # inside a container that is called as a whole, a child's name repeats the container's
-        inside, beside = f"{path}.{part}".strip("."), f"{path.rpartition('.')[0]}.{part}".strip(".")
+        # inside a container that is called as a whole, a child's name repeats what the container was called
+        inside, nested = f"{path}.{part}".strip("."), f"{path}{part.removeprefix(last)}"
         if inside in modules:
-            path = inside
-        elif beside in modules:
-            path = beside
+            path, last = inside, part
+        elif nested in modules:
+            path, last = nested, part
         else:
             within = [name for name in layers if name.startswith(f"{path}.")] if path else []
             return within[0] if len(within) == 1 else None

@@ -22,7 +22,7 @@ from edgekit.train.criterion import Criterion, criterion_for
 from edgekit.train.ema import Ema
 from edgekit.train.initial import load_initial
 from edgekit.train.loader import Loader
-from edgekit.train.quantised import one_precision, quantised
+from edgekit.train.quantised import example_of, one_precision, quantised
 from edgekit.train.recipe import Optim, Recipe
 from edgekit.train.sync_norm import synchronise_norms
 from edgekit.train.teaching import Teaching, start_teaching
@@ -123,7 +123,7 @@ def _networks(
     student = quantised(model, recipe, recipe.quant, loader)
     if recipe.distill is None:
         return student, None, list(student.parameters())
-    return student, *start_teaching(recipe, recipe.distill, student, model)
+    return student, *start_teaching(recipe.distill, student, model, example_of(student, 2))
 
 
 def _fabric(recipe: Recipe) -> Fabric:

@@ -49,7 +49,9 @@ def _gradients(run: Run, batch: Batch, full: bool) -> dict[str, float]:
     if run.teaching is None:
         outputs = run.forward(batch.x_nchw)
     else:
-        outputs, taught = run.teaching.forward(run.model, batch.x_nchw, run.progress, run.recipe)
+        outputs, taught = run.teaching.forward(
+            run.model, batch.x_nchw, run.progress, run.recipe.seed, run.recipe.epochs
+        )
     terms = run.criterion(outputs, batch, full)
     loss, named = with_taught(*total_of(terms, run.fabric.world_size, partial(_summed, run.fabric)), taught)
     _check_finite(run, named["loss"])

@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from edgekit.distill import DISTILLERS, Distiller, Stage, Step, start, views_of
 from edgekit.distill import Progress as DistillProgress
 from edgekit.errors import ConfigError
-from edgekit.models import DetectorModule
 from edgekit.train.checkpoint import Progress
-from edgekit.train.quantised import example_of
-from edgekit.train.recipe import Distill, Recipe
+from edgekit.train.recipe import Distill
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +36,27 @@ class Teaching:
         self.teacher.to(device)
 
     def forward(
-        self, student: DetectorModule, x_nchw: Tensor, progress: Progress, recipe: Recipe
+        self, student: nn.Module, x_nchw: Tensor, progress: Progress, seed: int, epochs: int
     ) -> tuple[Any, dict[str, Tensor]]:
         """One pass of both: (B, C, H, W) -> what the student returned, and the weighted losses by name."""
         # What a method draws is a function of (seed, step), as samples are: a resumed run draws the same.
-        torch.manual_seed((recipe.seed << 32) + progress.step)
+        torch.manual_seed((seed << 32) + progress.step)
         models = {"student": student, "teacher": self.teacher}
         views = views_of(self.distiller, self.stage, models, {"image": x_nchw})
-        losses = self.distiller(Step(views, progress=DistillProgress(progress.step, progress.epoch, recipe.epochs)))
+        losses = self.distiller(Step(views, progress=DistillProgress(progress.step, progress.epoch, epochs)))
         return views["student"].returned, losses
 
 
 def start_teaching(
-    recipe: Recipe, distill: Distill, student: DetectorModule, twin: DetectorModule
+    distill: Distill, student: nn.Module, twin: nn.Module, example: Tensor
 ) -> tuple[Teaching, Sequence[nn.Parameter]]:
     """Build the distiller; also the parameters that the optimiser has to hold.
 
     Args:
-        recipe: the run.
-        distill: its section.
-        student: quantised, calibrated; it is trained.
+        distill: the recipe's section.
+        student: quantised and calibrated, or binary; it is trained.
         twin: the float network that it was made from; it becomes the teacher.
+        example: two or more inputs, for the shapes.
 
     Raises:
         ConfigError: the method needs what a run does not have.
@@ -72,6 +70,6 @@ def start_teaching(
             f"{', '.join(roles)}; {len(method.stages)} stages); run it from Python"
         )
     distiller, stage = method(distill.options()), method.stages[0]
-    images = {"image": torch.rand_like(example_of(student, 2))}
+    images = {"image": torch.rand_like(example)}
     parameters = start(distiller, stage, {"student": student, "teacher": twin}, images)
     return Teaching(distiller, stage, twin), parameters

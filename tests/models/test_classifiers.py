@@ -22,6 +22,7 @@ def parameters(name: str, classes: int) -> int:
     [
         ("resnet18", 1000, 11_689_512),
         ("resnet18_cifar", 10, 11_173_962),
+        ("resnet8_cifar", 10, 75_290),
         ("resnet20_cifar", 10, 269_722),
         ("vgg_small", 10, 4_660_106),
     ],

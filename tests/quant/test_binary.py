@@ -198,6 +198,13 @@ def test_the_plan_goes_to_the_nodes() -> None:
         assert str(nodes[name].inputs[0].name) not in plan.activations
 
 
+def test_layers_in_containers_in_containers_are_found() -> None:
+    inner = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sequential(nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)))
+    model = binarize(nn.Sequential(inner), images(), BinaryConfig(), lambda name, _: name.startswith("0.1."))
+    plan = plan_for_graph(graph_of(deployed_twin(model)), model)
+    assert [name.split("/")[-2] for name in plan.weights] == ["0.1.0", "0.1.1"]
+
+
 def test_apply_plan_gives_the_same_function() -> None:
     model = ready()
     plan = QuantPlan.from_json(plan_of(model).to_json())
