@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import ModelError
+from edgekit.models.bireal_detector import bireal
 from edgekit.models.detector import DetectorModule
 from edgekit.models.fasterx import Architecture, Fasterx
 from edgekit.models.onnx_export import export_onnx
@@ -113,6 +114,11 @@ def fasterx_student(num_classes: int) -> Fasterx:
     )
 
 
+def fasterx_student_bireal(num_classes: int) -> Fasterx:
+    """The student with a shortcut around every convolution of backbone and neck, so that these can be signs."""
+    return bireal(fasterx_student(num_classes))
+
+
 def fasterx_gate(num_classes: int) -> Fasterx:
     """A tenth of the student, for half its resolution: it wakes a detector, see `edgekit run --gate`."""
     return Fasterx(
@@ -139,6 +145,7 @@ MODELS: dict[str, Callable[[int], DetectorModule]] = {
     "fasterx_tiny": fasterx_tiny,
     "fasterx_s": fasterx_s,
     "fasterx_student": fasterx_student,
+    "fasterx_student_bireal": fasterx_student_bireal,
     "fasterx_gate": fasterx_gate,
     "superyolo_rgb": partial(superyolo, modality="rgb", super_resolution=False),
     "superyolo_ir": partial(superyolo, modality="ir", super_resolution=False),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 from torch import Tensor, nn
 
+from edgekit.config import dataclass_from_dict
 from edgekit.errors import ConfigError
 from edgekit.quant import BinaryConfig, binarize
 from edgekit.quant.binary import measure_weights, sharpen
@@ -51,6 +53,12 @@ def matching(names: Iterable[str], patterns: Iterable[str]) -> set[str]:
             raise ConfigError(f"binary.layers {pattern!r} fits no convolution of this model; one is {known[-1]}")
         chosen.update(fitting)
     return chosen
+
+
+def binary_config(about: dict[str, Any]) -> BinaryConfig | None:
+    """How the binary layers of a checkpoint, of which this is kept, were trained; None where it has none."""
+    section = about.get("recipe", {}).get("binary")
+    return None if section is None else dataclass_from_dict(section["config"], BinaryConfig, "the checkpoint's recipe")
 
 
 def begin_epoch(model: nn.Module, epoch: int, epochs: int, step_in_epoch: int) -> None:

@@ -13,6 +13,7 @@ from edgekit.detections import Detections
 from edgekit.metrics.detection import DetectionScores, coco_ap
 from edgekit.models import DetectorModule
 from edgekit.process import DecodeSpec, Preprocess, postprocess, prepare
+from edgekit.quant.binary import binary_layers
 from edgekit.quant.swap import quant_layers
 
 Forward = Callable[[np.ndarray], np.ndarray]
@@ -23,7 +24,7 @@ def forward_of(model: DetectorModule) -> Forward:
 
     A quantised one computes in eval mode what is deployed, and stays as it is.
     """
-    deployed = (copy.deepcopy(model).eval() if quant_layers(model) else model.deploy()).cpu()
+    deployed = (copy.deepcopy(model).eval() if quant_layers(model) or binary_layers(model) else model.deploy()).cpu()
     deployed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()

@@ -19,6 +19,8 @@ from edgekit.data.augment import Labelled
 from edgekit.data.dataset import Dataset
 from edgekit.errors import ConfigError
 from edgekit.models import DetectorModule, network_preprocess, onnx_from_checkpoint
+from edgekit.quant.binary import alive
+from edgekit.train.binarised import begin_epoch
 from edgekit.train.datasets import open_sets
 from edgekit.train.evaluate import evaluate
 from edgekit.train.interrupt import TrainingInterrupted, stop_requested
@@ -69,7 +71,7 @@ def train(recipe: Recipe | str | os.PathLike[str], *, resume: bool = False, prog
         raise ConfigError(f"{recipe.out} holds a run already; resume it, or delete the folder to start again")
     sets = open_sets(recipe, progress)
     checkpoint = fit(recipe, sets.items, sets.val, extra=sets.extra, resume=resume, progress=progress)
-    if os.environ.get("RANK", "0") == "0" and recipe.quant is None:
+    if os.environ.get("RANK", "0") == "0" and recipe.quant is None and recipe.binary is None:
         onnx_from_checkpoint(checkpoint, checkpoint.with_name(f"{recipe.name}.onnx"))
     return checkpoint
 
@@ -108,6 +110,7 @@ def fit(
     with stop_requested() as stop:
         for epoch in range(run.progress.epoch, recipe.epochs):
             phase = phases[epoch]
+            begin_epoch(run.model, epoch, recipe.epochs, run.progress.step_in_epoch)
             freeze_from(run, epoch)
             sums: dict[str, float] = {}
             for batch in run.loader.epoch(epoch, phase.batch, phase.size_wh, phase.full, run.progress.step_in_epoch):
@@ -157,7 +160,8 @@ def _row(run: Run, sums: dict[str, float]) -> dict[str, Any]:
     done = run.progress
     row: dict[str, Any] = {"epoch": done.epoch, "step": done.step, "seconds": round(done.seconds, 1)}
     row["lr"] = run.optimizer.param_groups[0]["lr"]
-    return row | {name: round(value / steps, 5) for name, value in sums.items()}
+    row |= {name: round(value / steps, 5) for name, value in sums.items()}
+    return row | {name: round(share, 4) for name, share in alive(run.model).items()}
 
 
 def _scores(run: Run, val_set: Dataset) -> dict[str, Any]:

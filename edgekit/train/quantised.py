@@ -25,7 +25,7 @@ from edgekit.quant import (
     LsqQuantizer,
     QuantConv2d,
     calibrate,
-    float_twin,
+    deployed_twin,
     plan_for_graph,
     prepare,
     uniform_bits,
@@ -33,6 +33,7 @@ from edgekit.quant import (
 from edgekit.quant.layered import at_precision, calibration_pass, layered, precisions_of
 from edgekit.quant.modules import input_quantizer_of, read_with
 from edgekit.quant.swap import dry_run, quant_layers
+from edgekit.train.binarised import Binary, binarised
 from edgekit.train.loader import Loader
 from edgekit.train.recipe import Quant, Recipe
 
@@ -102,6 +103,19 @@ def _detector(model: nn.Module) -> DetectorModule:
     return model
 
 
+def binarised_detector(model: DetectorModule, binary: Binary) -> DetectorModule:
+    """A copy of a float model with the binary layers of a recipe, which can be deployed as it is trained.
+
+    Raises:
+        ConfigError: a pattern fits no convolution.
+        ModelError: a layer cannot be binary.
+    """
+    ready = binarised(model, binary, example_of(model))
+    assert isinstance(ready, DetectorModule)
+    _check_deployable(ready)
+    return ready
+
+
 def bits_rule(model: DetectorModule, quant: Quant) -> Callable[[str, nn.Module], LayerBits]:
     """Widths by the name of a layer, for `edgekit.quant.prepare`.
 
@@ -146,12 +160,12 @@ def export_quantised(
     classes: Sequence[str],
     preprocess: Mapping[str, object] | None = None,
 ) -> QuantPlan:
-    """Write the float twin of a quantised model as `edgekit.models.export_onnx` does; its plan, by names of nodes.
+    """Write the twin of a quantised or binary model as `edgekit.models.export_onnx` does; its plan, by names of nodes.
 
     Raises:
         ModelError: a layer would be deployed otherwise than it was trained.
     """
-    twin = float_twin(model)
+    twin = deployed_twin(model)
     assert isinstance(twin, DetectorModule)
     export_onnx(twin, path, size_hw, classes, preprocess)
     graph = load_canonical(path)

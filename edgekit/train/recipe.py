@@ -11,6 +11,7 @@ from edgekit.distill import DISTILLERS
 from edgekit.quant.layered import check_precisions
 from edgekit.quant.observers import METHODS
 from edgekit.train.anchor_loss import AnchorGains
+from edgekit.train.binarised import Binary
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,8 @@ class Recipe:
         optim: see `Optim`.
         anchors: see `AnchorGains`; for networks with anchors.
         super_resolution: see `Restoring`; without it there is no such task.
-        quant: see `Quant`; without it the network is float.
+        binary: see `edgekit.train.binarised.Binary`; without it no layer is binary.
+        quant: see `Quant`; without it the network is float, but for binary layers.
         distill: see `Distill`; without it there is no teacher.
     """
 
@@ -267,6 +269,7 @@ class Recipe:
     optim: Optim = field(default_factory=Optim)
     anchors: AnchorGains = field(default_factory=AnchorGains)
     super_resolution: Restoring | None = None
+    binary: Binary | None = None
     quant: Quant | None = None
     distill: Distill | None = None
 
@@ -280,15 +283,19 @@ class Recipe:
             raise ValueError(f"precision {self.precision!r} is unknown; choose 32-true, bf16-mixed or 64-true")
         if self.box_loss not in ("iou", "giou", "ciou"):
             raise ValueError(f"box_loss {self.box_loss!r} is unknown; choose iou, giou or ciou")
-        if self.quant and self.precision != "32-true":
-            raise ValueError(f"precision {self.precision} does not hold codes times steps; [quant] needs 32-true")
+        if (self.quant or self.binary) and self.precision != "32-true":
+            raise ValueError(
+                f"precision {self.precision} does not hold codes times steps; [quant] and [binary] need 32-true"
+            )
         if self.quant and self.quant.freeze_epoch >= self.epochs:
             raise ValueError(f"quant.freeze_epoch {self.quant.freeze_epoch} must be below epochs {self.epochs}")
         if self.init.endswith(".onnx") and (self.quant is None or self.quant.freeze_epoch):
             raise ValueError(f"{self.init} has no batch norms any more; take a checkpoint, or [quant] freeze_epoch = 0")
+        if self.binary and self.quant and self.quant.precisions:
+            raise ValueError("quant.precisions and [binary] exclude each other; leave one of them out")
         if self.distill and self.quant and self.quant.precisions:
             raise ValueError("[distill] teaches one precision; with quant.precisions the next wider one is the teacher")
-        if self.distill and not (self.quant and self.init):
+        if self.distill and not ((self.quant or self.binary) and self.init):
             raise ValueError(
-                "[distill] has the float weights of init teach their quantised copy; give init and [quant]"
+                "[distill] has the float weights of init teach their quantised copy; give init and [quant] or [binary]"
             )

@@ -22,7 +22,7 @@ from edgekit.train.criterion import Criterion, criterion_for
 from edgekit.train.ema import Ema
 from edgekit.train.initial import load_initial
 from edgekit.train.loader import Loader
-from edgekit.train.quantised import example_of, one_precision, quantised
+from edgekit.train.quantised import binarised_detector, example_of, one_precision, quantised
 from edgekit.train.recipe import Optim, Recipe
 from edgekit.train.sync_norm import synchronise_norms
 from edgekit.train.teaching import Teaching, start_teaching
@@ -106,8 +106,10 @@ def _check_processes(recipe: Recipe, processes: int) -> None:
             f"batch {recipe.batch} and full_batch {recipe.full_batch} must be multiples of the {processes} "
             "processes; change them or --nproc-per-node"
         )
-    if processes > 1 and (recipe.quant or recipe.distill):
-        raise ConfigError(f"[quant] and [distill] train in one process, and there are {processes}; leave torchrun out")
+    if processes > 1 and (recipe.quant or recipe.binary or recipe.distill):
+        raise ConfigError(
+            f"[quant], [binary] and [distill] train in one process, and there are {processes}; leave torchrun out"
+        )
 
 
 def _networks(
@@ -118,9 +120,13 @@ def _networks(
     model = build(recipe.model, num_classes, restoring)
     if recipe.init:
         load_initial(model, Path(recipe.init))
-    if recipe.quant is None:
+    student = model
+    if recipe.binary is not None:
+        student = binarised_detector(model, recipe.binary)
+    if recipe.quant is not None:
+        student = quantised(student, recipe, recipe.quant, loader)
+    if student is model:
         return model, None, list(model.parameters())
-    student = quantised(model, recipe, recipe.quant, loader)
     if recipe.distill is None:
         return student, None, list(student.parameters())
     return student, *start_teaching(recipe.distill, student, model, example_of(student, 2))
@@ -164,7 +170,7 @@ def save(run: Run) -> None:
         "size_hw": [run.recipe.height, run.recipe.width],
         "recipe": dataclasses.asdict(run.recipe),
     }
-    if run.recipe.quant is not None:
+    if run.recipe.quant is not None or run.recipe.binary is not None:
         averaged = run.ema.module
         assert isinstance(averaged, DetectorModule)
         about["plan"] = plan_of(one_precision(averaged)).to_json()

@@ -12,6 +12,7 @@ from edgekit.models.weights import load_weights, read_checkpoint
 from edgekit.precision import QuantPlan
 from edgekit.quant import apply_plan, prepare
 from edgekit.quant.layered import precisions_of
+from edgekit.train.binarised import binary_config
 from edgekit.train.quantised import (
     bits_rule,
     example_of,
@@ -37,7 +38,7 @@ def network_from_checkpoint(path: Path) -> tuple[DetectorModule, dict[str, Any]]
     if quant and quant.get("precisions"):
         model = _many(model, dataclass_from_dict(quant, Quant, str(path)))
     elif "plan" in about:
-        quantised = apply_plan(model, QuantPlan.from_json(about["plan"]), example_of(model))
+        quantised = apply_plan(model, QuantPlan.from_json(about["plan"]), example_of(model), binary_config(about))
         assert isinstance(quantised, DetectorModule)
         share_through_encoders(quantised)
         model = quantised
@@ -80,7 +81,8 @@ def export_checkpoint(
         export_onnx(model, path, (height, width), about["classes"], preprocess)
         return None
     plan = export_quantised(model, path, (height, width), about["classes"], preprocess)
-    return plan, {"method": "qat", "images": about["recipe"]["quant"]["images"], "seed": about["recipe"]["seed"]}
+    quant = about["recipe"]["quant"]
+    return plan, {"method": "qat", "images": quant["images"] if quant else 0, "seed": about["recipe"]["seed"]}
 
 
 def export_precisions(checkpoint: Path, folder: Path, name: str) -> list[tuple[int, Path, QuantPlan, dict[str, Any]]]:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgekit.config import dataclass_from_dict
 from edgekit.models.classifiers import build_classifier, classifier_preprocess, export_classifier
 from edgekit.models.weights import load_weights, read_checkpoint
 from edgekit.precision import QuantPlan
-from edgekit.quant import BinaryConfig, apply_plan
+from edgekit.quant import apply_plan
+from edgekit.train.binarised import binary_config
 from edgekit.train.classify_run import export_trained
 
 
@@ -29,12 +29,6 @@ def classifier_from_checkpoint(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         model = apply_plan(model, QuantPlan.from_json(about["plan"]), example, binary_config(about))
     load_weights(model, tensors, "ema.", path)
     return model.eval(), about
-
-
-def binary_config(about: dict[str, Any]) -> BinaryConfig | None:
-    """How the binary layers of a checkpoint were trained; None where it has none."""
-    section = about["recipe"].get("binary")
-    return None if section is None else dataclass_from_dict(section["config"], BinaryConfig, "the checkpoint's recipe")
 
 
 def export_classifier_checkpoint(checkpoint: Path, path: Path) -> tuple[QuantPlan | None, dict[str, Any]]:

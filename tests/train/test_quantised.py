@@ -160,7 +160,9 @@ def test_an_encoder_reads_on_the_grid_of_its_neighbours(tmp_path: Path, monkeypa
 
 
 def test_one_process_alone(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\[quant\] and \[distill\] train in one process, and there are 2"):
+    with pytest.raises(
+        ConfigError, match=r"\[quant\], \[binary\] and \[distill\] train in one process, and there are 2"
+    ):
         _check_processes(toy_recipe(tmp_path, quant=Quant()), 2)
 
 
