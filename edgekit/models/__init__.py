@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import ModelError
-from edgekit.models.bireal_detector import bireal
+from edgekit.models.bireal_detector import with_shortcuts
 from edgekit.models.detector import DetectorModule
 from edgekit.models.fasterx import Architecture, Fasterx
 from edgekit.models.onnx_export import export_onnx
@@ -116,7 +116,7 @@ def fasterx_student(num_classes: int) -> Fasterx:
 
 def fasterx_student_bireal(num_classes: int) -> Fasterx:
     """The student with a shortcut around every convolution of backbone and neck, so that these can be signs."""
-    return bireal(fasterx_student(num_classes))
+    return with_shortcuts(fasterx_student(num_classes))
 
 
 def fasterx_gate(num_classes: int) -> Fasterx:

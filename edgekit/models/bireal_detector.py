@@ -67,7 +67,7 @@ class BiRealConv(ConvBnAct):
         return bounded
 
 
-def bireal(model: Fasterx) -> Fasterx:
+def with_shortcuts(model: Fasterx) -> Fasterx:
     """Rewire a detector's backbone and neck in place, and return it; weights and their names stay."""
     backbone = model.backbone
     backbone.stem.conv.act = nn.Hardtanh()
