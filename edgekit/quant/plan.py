@@ -16,6 +16,7 @@ import onnx_ir as ir
 from torch import Tensor, nn
 
 from edgekit.errors import ModelError
+from edgekit.graph.binary import with_sign_grids
 from edgekit.graph.constants import constant_value
 from edgekit.graph.placement import place_trt
 from edgekit.graph.plan import weight_axis, weighted_layers
@@ -185,6 +186,7 @@ def _add(activations: dict[str, QuantSpec], tensor: str, spec: QuantSpec) -> Non
 
 def _check_same_grids(graph: ir.Model, plan: QuantPlan) -> None:
     """Refuse what TensorRT's placement would compute otherwise than training did."""
+    plan = with_sign_grids(graph.graph, plan)  # TensorRT reads signs as int8, exactly
     placed = place_trt(graph.graph, plan)
     kept = {name: why for name, why in placed.kept_float.items() if plan.weights[name].bits > 1}  # signs are no grid
     for name, reason in kept.items():
