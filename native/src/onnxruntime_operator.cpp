@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <atomic>
+#include <mutex>
+
 #include "edgekit.h"
 
 namespace edgekit {
 namespace {
 
-const OrtApi *g_api = nullptr;
-int g_minor = 0;
+std::atomic<const OrtApi *> g_api{nullptr};
+std::atomic<int> g_minor{0};
 
 int32_t cut(int64_t wide) { return static_cast<int32_t>(wide<-1 ? -1 : wide>(1 << 20) ? (1 << 20) : wide); }
 
@@ -170,6 +173,8 @@ OrtOperator plain_operator() {
 extern "C" EDGEKIT_API edgekit::OrtStatus *RegisterCustomOps(edgekit::OrtSessionOptions *options,
                                                              const edgekit::OrtApiBase *base) {
     using namespace edgekit;
+    static std::mutex one_at_a_time;  // sessions may be made by several threads
+    const std::lock_guard<std::mutex> locked(one_at_a_time);
     g_api = base->get_api(kOrtApiVersion);
     if (g_api == nullptr) return nullptr;  // older than 1.16; a model with an operator is refused by name
     const char *dot = strchr(base->version_string(), '.');

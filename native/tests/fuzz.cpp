@@ -1,7 +1,7 @@
 // Arguments at random, many of them nonsense: nothing may be read or written outside of the arrays.
 //
 //     test_fuzz                      a few thousand calls, the same ones every time
-//     test_fuzz SEED CPU_SECONDS     calls of that seed until so much processor time is spent
+//     test_fuzz SEED CPU_SECONDS     calls of that seed until so much processor time is spent, counts every minute of it
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -164,6 +164,26 @@ bool convolve(Numbers &numbers, const edgekit_binary_geometry &g, const edgekit_
     return edgekit_binary_conv_run(conv, words, images, height, width, begin, end, output, out.data()) == EDGEKIT_OK;
 }
 
+// The same with a residual and limits, numbers and bits out.
+bool convolve_and_add(Numbers &numbers, const edgekit_binary_geometry &g, const edgekit_binary_conv *conv) {
+    const int32_t images = numbers.whole(0, 2), height = numbers.whole(0, 9), width = numbers.whole(0, 20);
+    const int64_t rows = side_of(height, g.pad_top, g.pad_bottom, g.kernel_h, g.stride_h) * images;
+    const int64_t pixels = rows * side_of(width, g.pad_left, g.pad_right, g.kernel_w, g.stride_w);
+    const Guarded bits(static_cast<size_t>(4 * edgekit_binary_conv_words_in(conv)) * images * height * width);
+    const size_t bytes = static_cast<size_t>(4 * pixels * g.out_channels);
+    const Guarded residual(bytes), out(bytes);
+    const Guarded signs(static_cast<size_t>(4 * pixels * edgekit_binary_conv_words_out(conv)));
+    float *values = reinterpret_cast<float *>(residual.data());
+    for (int64_t i = 0; i < pixels * g.out_channels; ++i) values[i] = number_of(numbers);
+    const int64_t begin = numbers.whole(0, 9) == 0 ? numbers.whole(-2, 12) : 0;
+    const int64_t end = numbers.whole(0, 9) == 0 ? numbers.whole(-2, 12) : rows;
+    return edgekit_binary_conv_add(conv, reinterpret_cast<const uint32_t *>(bits.data()), images, height, width, begin,
+                                   end, numbers.whole(0, 2) ? values : nullptr, number_of(numbers), number_of(numbers),
+                                   numbers.whole(0, 9) ? reinterpret_cast<float *>(out.data()) : nullptr,
+                                   numbers.whole(0, 2) ? reinterpret_cast<uint32_t *>(signs.data()) : nullptr) ==
+           EDGEKIT_OK;
+}
+
 bool binary(Numbers &numbers) {
     const edgekit_binary_geometry g = geometry(numbers);
     const size_t count = weights_of(g);
@@ -181,7 +201,8 @@ bool binary(Numbers &numbers) {
         channels == 0 ? nullptr : multiplier.data(), channels == 0 ? nullptr : offset.data(),
         names[numbers.whole(0, 5)], &conv);
     CHECK((code == EDGEKIT_OK) == (conv != nullptr));
-    const bool ran = conv != nullptr && convolve(numbers, g, conv);
+    const bool ran =
+        conv != nullptr && (numbers.whole(0, 2) ? convolve(numbers, g, conv) : convolve_and_add(numbers, g, conv));
     edgekit_binary_conv_destroy(conv);
     return ran;
 }
@@ -239,22 +260,40 @@ struct Entry {
     int64_t calls, accepted;
 };
 
+void report(const std::vector<Entry> &entries) {
+    for (const Entry &entry : entries) {
+        std::printf("%s: %lld calls, %lld accepted\n", entry.name, static_cast<long long>(entry.calls),
+                    static_cast<long long>(entry.accepted));
+    }
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
-    Entry entries[] = {{"letterbox", letterbox, 0, 0}, {"nms", nms, 0, 0}, {"binary", binary, 0, 0},
-                       {"table", table, 0, 0},         {"best_class", best_class, 0, 0}, {"words", words, 0, 0}};
+    std::vector<Entry> entries = {{"letterbox", letterbox, 0, 0},
+                                  {"nms", nms, 0, 0},
+                                  {"binary", binary, 0, 0},
+                                  {"table", table, 0, 0},
+                                  {"best_class", best_class, 0, 0},
+                                  {"words", words, 0, 0}};
     Numbers numbers(argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 4);
-    const double seconds = argc > 2 ? std::atof(argv[2]) : 0;
-    for (int round = 0; round < 3000 || static_cast<double>(std::clock()) < seconds * CLOCKS_PER_SEC; ++round) {
+    const double limit_s = argc > 2 ? std::atof(argv[2]) : 0;
+    double reported_s = 0;
+    for (int64_t round = 0; round < 3000 || std::clock() < limit_s * CLOCKS_PER_SEC; ++round) {
         for (Entry &entry : entries) {
             ++entry.calls;
             entry.accepted += entry.call(numbers);
         }
+        const double spent_s = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+        if (spent_s > reported_s + 60) {
+            reported_s = spent_s;
+            std::printf("after %.0f s of processor time, %s kernels\n", spent_s, edgekit_kernels());
+            report(entries);
+            std::fflush(stdout);
+        }
     }
+    report(entries);
     for (const Entry &entry : entries) {
-        std::printf("%s: %lld calls, %lld accepted\n", entry.name, static_cast<long long>(entry.calls),
-                    static_cast<long long>(entry.accepted));
         CHECK(entry.accepted > entry.calls / 30 && entry.accepted < entry.calls * 29 / 30);
     }
     return 0;
