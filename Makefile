@@ -6,11 +6,12 @@ DEMO := $(if $(wildcard .venv/.complete),.venv,.venv-demo)
 OUT := out/demo
 EDGEKIT := $(DEMO)/bin/edgekit
 
-.PHONY: help venv native test slow demo lint device-test nvidia-test docker-steps clean
+.PHONY: help venv native wheels test slow demo lint device-test nvidia-test docker-steps clean
 
 help:
 	@echo "make demo         quantise the shipped student, fly it over a rendered flight, bench it (no torch)"
 	@echo "make native       the native library, built and tested in build/native/ (needs cmake and a C++ compiler)"
+	@echo "make wheels       wheels with it in dist/, for glibc 2.28 on x86-64 and 64-bit ARM (fetches zig, 100 MB, from PyPI)"
 	@echo "make test         the test suite, in .venv/"
 	@echo "make slow         the slow tests as well"
 	@echo "make lint         ruff, mypy, the import contract"
@@ -38,6 +39,9 @@ native:
 	cmake -S native -B build/native -DCMAKE_BUILD_TYPE=Release
 	cmake --build build/native -j 2
 	cd build/native && ctest --output-on-failure
+
+wheels:
+	PYTHON=$(PYTHON) native/wheels.sh dist
 
 test: venv
 	.venv/bin/python -m pytest

@@ -2,9 +2,11 @@
 
 In a checkout the profiles lie at the top, beside the engines that are built for these devices; installed, inside the
 package. The native library is optional: where `make native` has built it the wheel carries it, for any Python 3 of this
-platform; without it the wheel is for any machine.
+platform; without it the wheel is for any machine. EDGEKIT_WHEEL_LIBRARY names another library to carry: one that was
+compiled for another platform (`native/wheels.sh`).
 """
 
+import os
 from pathlib import Path
 
 from setuptools import Distribution, setup
@@ -12,7 +14,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 PROFILES = Path("engines") / "profiles"
-LIBRARY = Path("build") / "native" / "libedgekit.so"
+LIBRARY = Path(os.environ.get("EDGEKIT_WHEEL_LIBRARY") or Path("build") / "native" / "libedgekit.so")
 
 
 class BuildWithData(build_py):

@@ -27,11 +27,14 @@ def build(tmp_path_factory):
     if int(setuptools.__version__.split(".")[0]) < 77:
         pytest.skip("setuptools {} cannot read our pyproject.toml, it takes 77".format(setuptools.__version__))
 
-    def run(kind, source=None):
+    def run(kind, source=None, plat_name=None):
         folder = tmp_path_factory.mktemp(kind)
         if source is None:
             source = _checkout(str(folder / "checkout"))
-        code = "import setuptools.build_meta as b; b.build_{}({!r})".format(kind, str(folder))
+        asked = ["--plat-name", plat_name] if plat_name else []
+        code = "import setuptools.build_meta as b; b.build_{}({!r}, {!r})".format(
+            kind, str(folder), {"--build-option": asked}
+        )
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
         )
@@ -99,3 +102,30 @@ def test_with_it_the_wheel_is_for_any_python_of_this_platform(build, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         assert "edgekit/__init__.py" in archive.namelist()
         assert "Root-Is-Purelib: false" in archive.read("edgekit-0.1.0.dist-info/WHEEL").decode()
+
+
+def test_a_library_for_another_platform(build, tmp_path, monkeypatch):
+    library = tmp_path / "libedgekit.so"
+    library.write_bytes(b"for a Jetson")
+    monkeypatch.setenv("EDGEKIT_WHEEL_LIBRARY", str(library))
+    wheel = build("wheel", plat_name="manylinux_2_28_aarch64")
+    assert wheel.endswith("-py3-none-manylinux_2_28_aarch64.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("edgekit/_native/libedgekit.so") == b"for a Jetson"
+
+
+def _newest_glibc(data, tmp_path, most):
+    path = tmp_path / "some.so"
+    path.write_bytes(data)
+    script = os.path.join(ROOT, "native", "newest_glibc.py")
+    command = [sys.executable, script, str(path), most]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+
+def test_the_newest_symbol_of_the_c_library(tmp_path):
+    names = b"\x7fELF\0libc.so.6\0GLIBC_2.2.5\0GLIBC_2.17\0memcpy\0GLIBC_2.4\0"
+    done = _newest_glibc(names, tmp_path, "2.28")
+    assert done.returncode == 0 and b"newest glibc symbol 2.17" in done.stdout
+    done = _newest_glibc(names + b"GLIBC_2.34\0", tmp_path, "2.28")
+    assert done.returncode == 1 and b"asks for glibc 2.34, at most 2.28 was wanted" in done.stdout
+    assert b"symbol none" in _newest_glibc(b"\x7fELF", tmp_path, "2.28").stdout
