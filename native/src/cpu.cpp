@@ -1,10 +1,46 @@
 #include "cpu.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace edgekit {
+
+#if defined(__x86_64__)
+namespace {
+
+// Asked of the processor itself: __builtin_cpu_supports says no to everything where zig is the compiler (0.17), whose
+// run-time library never fills in what it reads.
+struct Features {
+    bool avx2 = false, avx512 = false;
+
+    Features() {
+        uint32_t a, b, c, d;
+        if (!__get_cpuid(1, &a, &b, &c, &d)) return;
+        const bool popcnt = c >> 23 & 1, osxsave = c >> 27 & 1;
+        if (!popcnt || !osxsave || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
+        // The registers that the operating system keeps: bits 1 and 2 for those of AVX, 5 to 7 for those of AVX-512.
+        uint32_t kept, high;
+        __asm__("xgetbv" : "=a"(kept), "=d"(high) : "c"(0));
+        avx2 = (kept & 0x06) == 0x06 && (b >> 5 & 1);
+        const uint32_t f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31, vbmi_vpopcntdq = 1u << 1 | 1u << 14;
+        avx512 = avx2 && (kept & 0xe6) == 0xe6 && (b & f_dq_bw_vl) == f_dq_bw_vl &&
+                 (c & vbmi_vpopcntdq) == vbmi_vpopcntdq;
+    }
+};
+
+const Features &features() {
+    static const Features found;
+    return found;
+}
+
+}  // namespace
+#endif
 
 bool runs(Kernels kernels) {
     switch (kernels) {
@@ -12,11 +48,9 @@ bool runs(Kernels kernels) {
             return true;
 #if defined(__x86_64__)
         case Kernels::avx2:
-            return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
+            return features().avx2;
         case Kernels::avx512:
-            return runs(Kernels::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                   __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vpopcntdq");
+            return features().avx512;
 #elif defined(__aarch64__)
         case Kernels::neon:
             return true;  // every ARMv8-A processor has it

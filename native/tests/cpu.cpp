@@ -20,6 +20,14 @@ int main() {
     }
 #if defined(__x86_64__)
     CHECK(!runs(Kernels::neon));
+#if defined(__GNUC__) && !defined(__clang__)
+    // What GCC's own library finds out.
+    CHECK(runs(Kernels::avx2) == (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")));
+    CHECK(runs(Kernels::avx512) ==
+          (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vpopcntdq")));
+#endif
 #elif defined(__aarch64__)
     CHECK(best_kernels() == Kernels::neon);
 #endif

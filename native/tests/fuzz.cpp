@@ -14,6 +14,7 @@
 #include "edgekit.h"
 #include "edgekit_binary.h"
 #include "edgekit_table.h"
+#include "fuzz_operators.h"
 
 namespace {
 
@@ -275,6 +276,7 @@ int main(int argc, char **argv) {
                                   {"binary", binary, 0, 0},
                                   {"table", table, 0, 0},
                                   {"best_class", best_class, 0, 0},
+                                  {"operators", fuzz::operators, 0, 0},
                                   {"words", words, 0, 0}};
     Numbers numbers(argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 4);
     const double limit_s = argc > 2 ? std::atof(argv[2]) : 0;

@@ -1,3 +1,6 @@
+import os
+import re
+
 import numpy as np
 import pytest
 
@@ -50,3 +53,12 @@ def test_the_byte_of_a_code_is_its_place(way):
 def test_refuses_what_does_not_fit(way, table, codes, out, message):
     with pytest.raises(ValueError, match=message):
         look_up(table, codes, out)
+
+
+def test_the_example_of_the_page(way, capsys):
+    page = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "native.md")
+    with open(page, encoding="utf-8") as stream:
+        example = re.search(r"```python\n(.*?)```", stream.read(), re.S).group(1)
+    exec(compile(example, page, "exec"), {})
+    line = next(line for line in example.splitlines() if line.startswith("print"))
+    assert capsys.readouterr().out.strip() == line.split("#")[1].strip()
