@@ -21,6 +21,7 @@ from edgekit.graph.constants import constant_value
 from edgekit.graph.placement import place_trt
 from edgekit.graph.plan import weight_axis, weighted_layers
 from edgekit.precision import QuantPlan, QuantSpec
+from edgekit.quant.backwards import grids_behind
 from edgekit.quant.binary import BinaryConfig, BinaryConv2d, binarize, binary_layers
 from edgekit.quant.fold_norm import prepare
 from edgekit.quant.lsq import LsqQuantizer
@@ -119,7 +120,7 @@ def plan_for_graph(graph: ir.Model, model: nn.Module) -> QuantPlan:
     missing = [name for name in layers if name not in found]
     if missing:
         raise ModelError(f"layer {missing[0]!r} of the model is not in the graph; export float_twin or deployed_twin")
-    plan = QuantPlan(weights=weights, activations=activations, excluded=excluded)
+    plan = QuantPlan(weights=weights, activations=grids_behind(graph.graph, activations), excluded=excluded)
     _check_same_grids(graph, plan)
     return plan
 

@@ -1,0 +1,58 @@
+"""What stands before a join or a sum gets the grid behind it, so that processors stay on integers."""
+
+import numpy as np
+import torch
+
+from edgekit.graph.lower import lower
+from edgekit.graph.runner import Runner
+from edgekit.quant import float_twin, plan_for_graph, plan_of
+from edgekit.quant.backwards import grids_behind
+from tests.quant.nets import graph_of, images
+from tests.quant.test_plan import ready
+
+
+def test_the_tensors_of_a_join_and_a_sum_have_grids() -> None:
+    model = ready(4, 8)
+    graph = graph_of(float_twin(model))
+    plan, trained = plan_for_graph(graph, model), plan_of(model)
+    nodes = {str(node.name): node for node in graph.graph}
+    add, concat = (next(node for node in graph.graph if node.op_type == op) for op in ("Add", "Concat"))
+    joined = plan.activations[str(concat.outputs[0].name)]
+    assert joined == trained.activations["last"]
+    right = next(v for v in add.inputs if v is not None and v.producer().op_type == "Relu" and "right" in str(v.name))
+    for value in (*concat.inputs, right, right.producer().inputs[0]):
+        assert plan.activations[str(value.name)] == joined, value.name
+    read = nodes["/left/conv/Conv"].inputs[0]
+    assert plan.activations[str(read.name)] == trained.activations["left.conv"]  # its own grid, though the sum reads it
+
+
+def test_processors_then_run_every_layer_but_the_last_on_integers() -> None:
+    model = ready(4, 8)
+    graph = graph_of(float_twin(model))
+    plan = plan_for_graph(graph, model)
+    lowered = lower("ort-arm", graph, plan)
+    behind = {
+        str(node.name)
+        for node in lowered.model.graph
+        if node.op_type == "Conv"
+        and all(reader.node.op_type in ("Relu", "QuantizeLinear") for reader in node.outputs[0].uses())
+    }
+    assert {"/left/conv/Conv", "/right/right.0/conv/Conv", "/right/right.1/conv/Conv"} <= behind
+    relus = [node for node in lowered.model.graph if node.op_type == "Relu" and "stem" not in str(node.name)]
+    assert all(reader.node.op_type == "QuantizeLinear" for node in relus for reader in node.outputs[0].uses())
+    found = Runner(lowered.model, optimised=False).run(images(1).numpy())[0]
+    with torch.no_grad():
+        ours = model(images(1)).numpy()
+    # one more rounding in front of the sum, and grids that start at the floor of a tensor
+    assert np.abs(found - ours).mean() < 0.02 * np.abs(ours).max()
+
+
+def test_grids_stop_where_others_read_too() -> None:
+    model = ready(4, 8)
+    graph = graph_of(float_twin(model)).graph
+    concat = next(node for node in graph if node.op_type == "Concat")
+    spec = plan_of(model).activations["last"]
+    own = plan_of(model).activations["left.conv"]
+    name = str(concat.inputs[0].name)
+    found = grids_behind(graph, {str(concat.outputs[0].name): spec, name: own})
+    assert found[name] == own and str(concat.inputs[1].name) not in found
