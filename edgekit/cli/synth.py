@@ -18,6 +18,9 @@ def synth(
     infrared: bool = typer.Option(
         False, "--infrared", help="The thermal picture: in a video instead of colour, in a dataset beside it."
     ),
+    one_camera: float = typer.Option(
+        0.0, "--one-camera", metavar="SHARE", min=0.0, max=1.0, help="Of the actors: seen by one camera alone."
+    ),
     flights: int = typer.Option(
         1, "--flights", metavar="N", min=1, help="Flights in a dataset, seeded from --seed on."
     ),
@@ -25,20 +28,20 @@ def synth(
     as_json: bool = options.JSON,
 ) -> None:
     """Render a drone flight with exact boxes and tracks."""
+    from dataclasses import replace
+
     from edgekit.cli import screen
     from edgekit.data.synth.flight import Flight
     from edgekit.data.synth.writer import write_dataset, write_video
 
     width, height = _size(size)
-    flight = Flight(seed=seed, width=width, height=height, frames=frames, fps=fps)
+    flight = Flight(seed=seed, width=width, height=height, frames=frames, fps=fps, one_camera=one_camera)
     with screen.progress("render") as progress:
         if out.endswith(".mp4"):
             truth = write_video(flight, out, infrared=infrared, progress=progress)
             images = frames
         else:
-            several = [
-                Flight(seed=seed + k, width=width, height=height, frames=frames, fps=fps) for k in range(flights)
-            ]
+            several = [replace(flight, seed=seed + k) for k in range(flights)]
             truth = write_dataset(several, out, infrared=infrared, every=every, progress=progress)
             images = flights * len(range(0, frames, every))
     value = {

@@ -312,16 +312,16 @@ def make_report(
         calibration=calibration,
         overflow=None if network.overflow is None else network.overflow.to_json(),
         seconds=seconds,
-        next_commands=_next_commands(output),
+        next_commands=_next_commands(output, network.family.preprocess.pairs),
     )
 
 
-def _next_commands(output: str) -> tuple[str, ...]:
+def _next_commands(output: str, pairs: bool) -> tuple[str, ...]:
     if not output.endswith(".ekb"):
         return ()
     return (
         f"edgekit check {output}",
-        f"edgekit run {output} VIDEO --save out.mp4",
+        f"edgekit run {output} {'PAIRS' if pairs else 'VIDEO'} --save out.mp4",
         f"edgekit bench {output}",
         f"edgekit val {output} --images DIR --annotations FILE.json",
     )

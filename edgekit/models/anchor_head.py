@@ -44,7 +44,12 @@ class AnchorHead(nn.Module):
         for level, stride in zip(self.levels, strides, strict=True):
             _expect_few_objects(level, self.outputs, stride)
 
-    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor] | Tensor:
+        """Maps (B, C, H, W), finest first -> `raw` when training, else `flat`."""
+        # Both through one call of the module: exported nodes then have its name, by which plans know their layers.
+        return self.raw(maps) if self.training else self.flat(maps)
+
+    def raw(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Maps (B, C, H, W), finest first -> raw (B, A, H, W, 5 + classes) of A anchors each."""
         raw = [level(x) for level, x in zip(self.levels, maps, strict=True)]
         return [y.unflatten(1, (-1, self.outputs)).permute(0, 1, 3, 4, 2) for y in raw]

@@ -140,10 +140,11 @@ class SuperYolo(DetectorModule):
             )
         found = self.backbone(x_nchw)
         maps = self.neck(found.stride4, found.stride8, found.stride16)
-        if not self.training:
-            return self.head.flat(maps)
+        predicted: list[Tensor] | Tensor = self.head(maps)
+        if isinstance(predicted, Tensor):
+            return predicted
         picture = None if self.super_resolution is None else self.super_resolution(found.stride4, found.pooled)
-        return TrainingOutputs(self.head(maps), picture)
+        return TrainingOutputs(predicted, picture)
 
     @property
     def decode_spec(self) -> DecodeSpec:

@@ -17,6 +17,7 @@ from edgekit.errors import ConfigError
 from edgekit.graph.load import load_canonical
 from edgekit.graph.tidy import tidy
 from edgekit.models import DetectorModule, export_onnx
+from edgekit.models.anchor_head import AnchorHead
 from edgekit.models.blocks import Focus
 from edgekit.models.head import PixelEncoder, Predictors
 from edgekit.precision import QuantPlan
@@ -123,7 +124,7 @@ def bits_rule(model: DetectorModule, quant: Quant) -> Callable[[str, nn.Module],
         ConfigError: `quant.layers` names no layer.
     """
     convolutions = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
-    predictors = [name for name, module in model.named_modules() if isinstance(module, Predictors)]
+    predictors = [name for name, module in model.named_modules() if isinstance(module, Predictors | AnchorHead)]
     for name in quant.layers:
         if not any(_within(layer, name) for layer in convolutions):
             raise ConfigError(f"quant.layers names {name!r}, which is no layer of this model; one is {convolutions[0]}")

@@ -128,7 +128,7 @@ def test_output_decodes_to_the_boxes_of_the_formula(heads: int) -> None:
     with torch.inference_mode():
         flat = model(x).numpy()
         found = model.backbone(x)
-        maps = model.head(model.neck(found.stride4, found.stride8, found.stride16))
+        maps = model.head.raw(model.neck(found.stride4, found.stride8, found.stride16))
     for level, stride, anchors in zip(maps, model.strides, model.head.anchors, strict=True):
         p = level[0].sigmoid().numpy()
         for a, (aw, ah) in enumerate(anchors):

@@ -19,9 +19,10 @@ from edgekit.train.anchor_loss import AnchorGains
 from edgekit.train.criterion import criterion_for, total_of
 from edgekit.train.datasets import open_sets, rendered_items
 from edgekit.train.loader import Batch, Loader, collate
-from edgekit.train.loop import train
-from edgekit.train.recipe import Augment, DataSet, Restoring
-from tests.train.toys import toy_recipe
+from edgekit.train.loop import fit, train
+from edgekit.train.recipe import Augment, DataSet, Quant, Restoring
+from edgekit.train.trained import export_checkpoint
+from tests.train.toys import no_images, toy_recipe
 
 SIDE = 32
 
@@ -190,3 +191,14 @@ def test_data_that_cannot_be_used_is_refused(changes: dict[str, object], message
 def test_a_negative_weight_is_refused() -> None:
     with pytest.raises(ValueError, match=r"super_resolution.weight -1.0 must be 0 or more"):
         Restoring(-1.0)
+
+
+def test_a_quantised_network_of_pairs_exports_the_plan_that_it_was_trained_with(tmp_path: Path) -> None:
+    quant = Quant(weight=4, images=4)
+    recipe = toy_recipe(tmp_path, model="superyolo_small_mf", epochs=1, full_epochs=1, quant=quant)
+    items = [item._replace(image=np.tile(item.image, (2, 2, 1))) for item in warm_in_the_dark(4, 1)]
+    exported = export_checkpoint(fit(recipe, items, no_images()), tmp_path / "m.onnx")
+    assert exported is not None
+    bits = {name: spec.bits for name, spec in exported[0].weights.items()}
+    assert bits["/head/levels.0/Conv"] == 8
+    assert bits["/neck/merge3/conv3/conv/Conv"] == 4
