@@ -93,6 +93,7 @@ class Detector:
         self.lowering = lowering
         self.stages = Stages()
         self._clock = clock
+        self._ours = np.zeros(session.inputs[0].shape, dtype=np.float32)  # for sessions without memory of their own
         self._use(session)
 
     @property
@@ -123,8 +124,7 @@ class Detector:
         self.session = session
         name_in = session.inputs[0].name
         own = session.input_array(name_in)
-        shape = session.inputs[0].shape
-        self._input = np.zeros(shape, dtype=np.float32) if own is None else own
+        self._input = self._ours if own is None else own
         self._feeds = {name_in: self._input}
 
     def __call__(
