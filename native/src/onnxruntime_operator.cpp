@@ -46,8 +46,10 @@ OrtStatus *infer(OrtShapeContext *context, const char *name, int kind, size_t co
         return status;
     }
     size_t bytes = 0;
-    return ort_call<272, OrtStatus *>(g_api, attribute, kind, static_cast<void *>(values), count * sizeof(int64_t),
-                                      &bytes);
+    OrtStatus *status = ort_call<272, OrtStatus *>(g_api, attribute, kind, static_cast<void *>(values),
+                                                   count * sizeof(int64_t), &bytes);
+    for (size_t i = 0; i < count; i++) values[i] = cut(values[i]);  // sums of them must not overflow
+    return status;
 }
 
 }  // namespace
