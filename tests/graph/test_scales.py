@@ -122,7 +122,7 @@ def test_integers_begin_where_the_sum_is_least():
     assert float_prefix(model.graph, []) == {}
     # Looked up, SiLU is no reason to stay in float.
     assert all(layer_cost(node, looked_up=True) < cost[node.name] for node in layers[:-1])
-    assert list(float_prefix(model.graph, layers, looked_up=True)) == ["stem_node"]
+    assert list(float_prefix(model.graph, layers, looked_up=True)) == ["stem_node", "depthwise_node"]
 
 
 def test_the_shortcut_of_a_downsampling_block_is_the_shorter_path():
