@@ -121,6 +121,11 @@ def _encode_sign_words(tensor: WeightTensor) -> np.ndarray:
     return pack_signs(np.moveaxis(tensor.values, 1, -1))
 
 
+def _encode_scales(tensor: WeightTensor) -> np.ndarray:
+    assert tensor.scale is not None
+    return tensor.scale.astype(np.float32)
+
+
 def _encode_float32(tensor: WeightTensor) -> np.ndarray:
     return tensor.dequantized().astype(np.float32)
 
@@ -135,6 +140,7 @@ ENCODINGS = {
     "narrow-int8": _encode_narrow_int8,
     "planes": _encode_planes,
     "sign-words": _encode_sign_words,
+    "scales": _encode_scales,
     "dequant-float32": _encode_float32,
     "dequant-float16": _encode_float16,
     "float32": _encode_float32,
@@ -159,6 +165,9 @@ def encoded_bytes(tensor: WeightTensor, encoding: str) -> int:
     if encoding == "sign-words":
         depth = tensor.values.shape[1]
         return 4 * (tensor.values.size // depth) * ((depth + 31) // 32)
+    if encoding == "scales":
+        assert tensor.scale is not None
+        return 4 * tensor.scale.size
     return tensor.values.size * _ITEM_BYTES[encoding]
 
 

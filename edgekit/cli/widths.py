@@ -32,9 +32,22 @@ def as_text(counts: Mapping[int, int]) -> str:
 
 
 def narrow_note(counts: Mapping[int, int]) -> str:
-    """What weights of 2 to 7 bits give, and what not; "" where no layer has them."""
+    """What weights of less than 8 bits give, and what not; "" where no layer has them."""
+    notes = []
     narrow = sum(layers for bits, layers in counts.items() if 2 <= bits <= 7)
-    if not narrow:
-        return ""
-    layers = "1 layer" if narrow == 1 else "{} layers".format(narrow)
-    return layers + " of 2 to 7 bits: fewer bytes to store and to send, not faster; every engine runs them as int8"
+    if narrow:
+        notes.append(
+            "{} of 2 to 7 bits: fewer bytes to store and to send, not faster; every engine runs them as int8".format(
+                _layers(narrow)
+            )
+        )
+    if counts.get(1):
+        notes.append(
+            "{} of 1 bit: on processors xor and popcount where the native library is; without it, and in TensorRT, which "
+            "has no 1-bit kernels, int8 of +1 and -1, or fp16".format(_layers(counts[1]))
+        )
+    return "; ".join(notes)
+
+
+def _layers(count: int) -> str:
+    return "1 layer" if count == 1 else "{} layers".format(count)

@@ -21,7 +21,7 @@ import onnx_ir as ir
 
 from edgekit.graph.binary import BinaryLayer, binary_layer
 from edgekit.graph.constants import constant_value, static_shape
-from edgekit.graph.sources import SOURCE, layer_scale, layer_weight
+from edgekit.graph.sources import SOURCE, layer_weight
 from edgekit.graph.transposes import TO_NCHW, TO_NHWC, cancel_transposes, drop_unused
 from edgekit.precision import QuantPlan, pack_signs, quantize
 
@@ -180,7 +180,7 @@ def _constants(graph: ir.Graph, layer: BinaryLayer, plan: QuantPlan) -> list[ir.
         bias = _constant(graph, f"{name}.offset", np.zeros(len(scale), np.float32))
     return [
         _constant(graph, f"{name}.words", words, (layer_weight(name), "sign-words")),
-        _constant(graph, f"{name}.multiplier", scale, (layer_scale(name), "float32")),
+        _constant(graph, f"{name}.multiplier", scale, (layer_weight(name), "scales")),
         bias,
     ]
 

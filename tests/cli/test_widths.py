@@ -29,4 +29,12 @@ def test_counts_in_words():
 def test_narrow_weights_are_said_to_be_bytes_and_not_speed():
     assert widths.narrow_note({8: 10, 4: 50, 2: 1}).startswith("51 layers of 2 to 7 bits: fewer bytes")
     assert "not faster" in widths.narrow_note({7: 1})
-    assert widths.narrow_note({8: 60}) == "" == widths.narrow_note({1: 4})
+    assert widths.narrow_note({8: 60}) == ""
+
+
+def test_what_one_bit_gives_and_where():
+    note = widths.narrow_note({8: 3, 1: 6})
+    assert note.startswith("6 layers of 1 bit: on processors xor and popcount where the native library is")
+    assert "TensorRT, which has no 1-bit kernels, int8" in note
+    assert widths.narrow_note({1: 1, 4: 2}).startswith("2 layers of 2 to 7 bits: ")
+    assert "; 1 layer of 1 bit: " in widths.narrow_note({1: 1, 4: 2})
