@@ -51,12 +51,13 @@ void count_tile(const BinaryPatches &patches, const uint32_t *w, int width, int3
     }
     int room = kFlush;
     for (int64_t row = 0; row < patches.rows; row++) {
-        const uint32_t *a = patches.words + row * patches.row_stride;
-        for (int64_t i = 0; i < patches.row_steps; i++, a++, w += width) {
+        const uint32_t *a[Pixels];
+        for (int p = 0; p < Pixels; p++) a[p] = patches.pixels[p] + row * patches.row_stride;
+        for (int64_t i = 0; i < patches.row_steps; i++, w += width) {
             const __m256i w0 = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(w));
             const __m256i w1 = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(w + 8));
             for (int p = 0; p < Pixels; p++) {
-                const __m256i word = _mm256_set1_epi32(static_cast<int>(a[p * patches.pixel_stride]));
+                const __m256i word = _mm256_set1_epi32(static_cast<int>(a[p][i]));
                 sum[p][0] = _mm256_add_epi8(sum[p][0], popcount_bytes(_mm256_xor_si256(word, w0)));
                 sum[p][1] = _mm256_add_epi8(sum[p][1], popcount_bytes(_mm256_xor_si256(word, w1)));
             }

@@ -17,12 +17,13 @@ void count_tile(const BinaryPatches &patches, const uint32_t *w, int32_t *counts
         for (int v = 0; v < Vectors; v++) sum[p][v] = _mm512_setzero_si512();
     }
     for (int64_t row = 0; row < patches.rows; row++) {
-        const uint32_t *a = patches.words + row * patches.row_stride;
-        for (int64_t i = 0; i < patches.row_steps; i++, a++, w += Vectors * 16) {
+        const uint32_t *a[Pixels];
+        for (int p = 0; p < Pixels; p++) a[p] = patches.pixels[p] + row * patches.row_stride;
+        for (int64_t i = 0; i < patches.row_steps; i++, w += Vectors * 16) {
             __m512i lanes[Vectors];
             for (int v = 0; v < Vectors; v++) lanes[v] = _mm512_loadu_si512(w + v * 16);
             for (int p = 0; p < Pixels; p++) {
-                const __m512i word = _mm512_set1_epi32(static_cast<int>(a[p * patches.pixel_stride]));
+                const __m512i word = _mm512_set1_epi32(static_cast<int>(a[p][i]));
                 for (int v = 0; v < Vectors; v++) {
                     const __m512i bits = _mm512_popcnt_epi32(_mm512_xor_si512(word, lanes[v]));
                     sum[p][v] = _mm512_add_epi32(sum[p][v], bits);

@@ -12,10 +12,9 @@ constexpr int kBinaryLanes = 64;
 constexpr int kBinaryMaxPixels = 8;
 
 // The words under the windows of some pixels: copied together, or where they stand in the image.
-// Step (row, i) of pixel p is words[p * pixel_stride + row * row_stride + i].
+// Step (row, i) of pixel p is pixels[p][row * row_stride + i].
 struct BinaryPatches {
-    const uint32_t *words;
-    int64_t pixel_stride;
+    const uint32_t *pixels[kBinaryMaxPixels];
     int64_t rows, row_stride, row_steps;
 };
 

@@ -34,12 +34,13 @@ void count_tile(const BinaryPatches &patches, const uint32_t *w, int width, int3
     }
     int room = kFlush;
     for (int64_t row = 0; row < patches.rows; row++) {
-        const uint32_t *a = patches.words + row * patches.row_stride;
-        for (int64_t i = 0; i < patches.row_steps; i++, a++, w += width) {
+        const uint32_t *a[Pixels];
+        for (int p = 0; p < Pixels; p++) a[p] = patches.pixels[p] + row * patches.row_stride;
+        for (int64_t i = 0; i < patches.row_steps; i++, w += width) {
             uint32x4_t lanes[4];
             for (int v = 0; v < 4; v++) lanes[v] = vld1q_u32(w + v * 4);
             for (int p = 0; p < Pixels; p++) {
-                const uint32x4_t word = vdupq_n_u32(a[p * patches.pixel_stride]);
+                const uint32x4_t word = vdupq_n_u32(a[p][i]);
                 for (int v = 0; v < 4; v++) {
                     sum[p][v] = vaddq_u8(sum[p][v], vcntq_u8(vreinterpretq_u8_u32(veorq_u32(word, lanes[v]))));
                 }

@@ -249,6 +249,17 @@ OrtOperator conv_operator() {
     op.infer_output_shape = [](const OrtOperator *, OrtShapeContext *context) {
         return guarded([=] { return infer_shape(kKind, context); });
     };
+    if (kKind == Kind::kSum) {
+        // A residual that nobody reads afterwards is overwritten: each value of y is written after the one at its place
+        // was read, and half the memory is touched.
+        op.may_inplace = [](int **inputs, int **outputs) {
+            static int residual = 4, y = 0;
+            *inputs = &residual;
+            *outputs = &y;
+            return size_t{1};
+        };
+        op.release_may_inplace = [](int *, int *) {};
+    }
     return op;
 }
 

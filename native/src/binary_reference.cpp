@@ -12,7 +12,7 @@ void count(const BinaryPatches &patches, int pixels, const uint32_t *weights, in
             const uint32_t *w = weights + lane;
             int32_t sum = 0;
             for (int64_t row = 0; row < patches.rows; row++) {
-                const uint32_t *a = patches.words + p * patches.pixel_stride + row * patches.row_stride;
+                const uint32_t *a = patches.pixels[p] + row * patches.row_stride;
                 for (int64_t i = 0; i < patches.row_steps; i++, w += width) sum += __builtin_popcount(a[i] ^ *w);
             }
             counts[p * kBinaryLanes + lane] = sum;

@@ -58,7 +58,11 @@ struct OrtOperator {
     OrtStatus *(*create_kernel_v2)(const OrtOperator *, const OrtApi *, const OrtKernelInfo *, void **kernel);
     OrtStatus *(*kernel_compute_v2)(void *kernel, OrtKernelContext *);
     OrtStatus *(*infer_output_shape)(const OrtOperator *, OrtShapeContext *);  // read from 1.17 on
-    OrtFunction rest[6];
+    OrtFunction start_version, end_version;
+    // Pairs of an input and an output that may be the same memory, as two arrays; read from 1.18 on.
+    size_t (*may_inplace)(int **inputs, int **outputs);
+    void (*release_may_inplace)(int *inputs, int *outputs);
+    OrtFunction alias, release_alias;
 };
 
 // A function of the table by its place; R and A are its types.

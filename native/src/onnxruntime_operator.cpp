@@ -159,7 +159,8 @@ OrtStatus *infer_output(OrtShapeContext *context, size_t index, int element, con
 OrtOperator plain_operator() {
     OrtOperator op;
     memset(&op, 0, sizeof op);
-    op.version = g_minor >= 17 ? 17 : 16;  // 17 is the first whose infer_output_shape is read
+    // Of 17 on infer_output_shape is read, of 18 on may_inplace.
+    op.version = g_minor >= 18 ? 18 : g_minor >= 17 ? 17 : 16;
     op.provider = [](const OrtOperator *) { return "CPUExecutionProvider"; };
     op.input_characteristic = [](const OrtOperator *, size_t) { return 0; };   // required
     op.output_characteristic = [](const OrtOperator *, size_t) { return 0; };  // required
