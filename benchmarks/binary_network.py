@@ -14,8 +14,8 @@ Batch normalisation is folded, as in every exported network. One thread of onnxr
     binary int8     the same with int8 weights for those layers
 
 Speed is held against both float32 networks: the one that does what ours does (signs), and the one that it takes
-the place of (relu), which has no signs to take. Bytes are of files: plain ONNX, and a bundle that holds this lowering alone.
-Before anything is timed the binary network is compared with its float32 form: every binary layer, from the same
+the place of (relu), which has no signs to take. Bytes are of files: plain ONNX, and a bundle that holds this lowering
+alone. Before anything is timed the binary network is compared with its float32 form: every binary layer, from the same
 inputs, must give the same numbers.
 
 A round runs every contender once, in a shuffled order. Samples are CPU time of the thread: other jobs on the machine
