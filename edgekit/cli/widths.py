@@ -43,8 +43,8 @@ def narrow_note(counts: Mapping[int, int]) -> str:
         )
     if counts.get(1):
         notes.append(
-            "{} of 1 bit: on processors xor and popcount where the native library is; without it, and in TensorRT, which "
-            "has no 1-bit kernels, int8 of +1 and -1, or fp16".format(_layers(counts[1]))
+            "{} of 1 bit: on processors xor and popcount where the native library is; without it, and in TensorRT, "
+            "which has no 1-bit kernels, int8 of +1 and -1, or fp16".format(_layers(counts[1]))
         )
     return "; ".join(notes)
 

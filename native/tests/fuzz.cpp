@@ -158,19 +158,6 @@ bool convolve(Numbers &numbers, const edgekit_binary_geometry &g, const edgekit_
     }
     const int64_t begin = numbers.whole(0, 9) == 0 ? numbers.whole(-2, 12) : 0;
     const int64_t end = numbers.whole(0, 9) == 0 ? numbers.whole(-2, 12) : rows;
-    if (numbers.whole(0, 3) == 0) {
-        const size_t values = static_cast<size_t>(4 * rows * columns * g.out_channels);
-        const Guarded y(values), signs(static_cast<size_t>(4 * rows * columns * edgekit_binary_conv_words_out(conv)));
-        const bool in_place = numbers.whole(0, 1) == 0;  // of a residual that is given up
-        const Guarded residual(in_place ? 0 : values);
-        const auto floats = [](const Guarded &memory) { return reinterpret_cast<float *>(memory.data()); };
-        return edgekit_binary_conv_add(conv, words, images, height, width, begin, end,
-                                       numbers.whole(0, 3) == 0 ? nullptr : floats(in_place ? y : residual),
-                                       number_of(numbers), number_of(numbers), floats(y),
-                                       numbers.whole(0, 3) == 0 ? nullptr
-                                                                : reinterpret_cast<uint32_t *>(signs.data())) ==
-               EDGEKIT_OK;
-    }
     const int32_t output = numbers.whole(0, 20) == 0 ? numbers.whole(-2, 4) : numbers.whole(0, 2);
     const int64_t bytes_of[] = {4 * int64_t{g.out_channels}, g.out_channels, 4 * edgekit_binary_conv_words_out(conv)};
     const int64_t bytes = output < 0 || output > 2 ? 0 : rows * columns * bytes_of[output];
