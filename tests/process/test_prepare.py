@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
+from edgekit.errors import DataError
 from edgekit.process import Preprocess, letterbox_of, prepare
 
 RNG = np.random.RandomState(0)
@@ -124,3 +127,42 @@ def test_refuses_nonsense(change, message):
 def test_refuses_a_buffer_of_another_shape():
     with pytest.raises(ValueError, match="out is float32"):
         prepare(picture(8, 8), Preprocess(8, 8), out=np.zeros((1, 3, 8, 9), np.float32))
+
+
+PAIRS = Preprocess(64, 96, "center", 114, (1.0, 2.0, 3.0, 4.0), (2.0, 4.0, 8.0, 16.0), 0.5, modality="rgb+ir")
+COLOUR = Preprocess(64, 96, "center", 114, (1.0, 2.0, 3.0), (2.0, 4.0, 8.0), 0.5)
+
+
+@pytest.mark.parametrize("size", [(100, 120), (64, 80), (31, 17)])
+@pytest.mark.parametrize("rgb", [False, True])
+def test_a_pair_is_the_colour_image_as_ever_and_infrared_behind_it(size, rgb):
+    random = np.random.RandomState(3)
+    image = random.randint(0, 256, size + (3,)).astype(np.uint8)
+    infrared = random.randint(0, 256, size).astype(np.uint8)
+    x, place = prepare(image, replace(PAIRS, rgb=rgb), infrared_hw=infrared)
+    expected, same = prepare(image, replace(COLOUR, rgb=rgb))
+    assert x.shape == (1, 4, 64, 96) and place == same
+    assert np.array_equal(x[:, :3], expected)
+    grey = Preprocess(64, 96, "center", 114, (4.0,) * 3, (16.0,) * 3, 0.5)
+    alone, _ = prepare(np.ascontiguousarray(np.stack([infrared] * 3, axis=2)), grey)
+    assert np.abs(x[0, 3] - alone[0, 0]).max() <= 0.5 / 16  # a level at most, where two libraries resize
+
+
+def test_a_pair_needs_four_values_of_mean_and_std():
+    with pytest.raises(ValueError, match="mean and std are 4 values each"):
+        Preprocess(64, 96, modality="rgb+ir")
+    with pytest.raises(ValueError, match="modality is one of rgb, rgb.ir, got 'depth'"):
+        Preprocess(64, 96, modality="depth")
+
+
+def test_infrared_of_another_size_or_none_is_one_line():
+    image = np.zeros((20, 30, 3), np.uint8)
+    with pytest.raises(DataError, match="comes without infrared; give pairs"):
+        prepare(image, PAIRS)
+    with pytest.raises(DataError, match=r"\(20, 29\) uint8, its colour image \(20, 30, 3\)"):
+        prepare(image, PAIRS, infrared_hw=np.zeros((20, 29), np.uint8))
+
+
+def test_a_network_of_one_camera_does_not_read_infrared():
+    image = np.zeros((20, 30, 3), np.uint8)
+    assert np.array_equal(prepare(image, COLOUR, infrared_hw=np.zeros((3, 3)))[0], prepare(image, COLOUR)[0])

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,10 @@ def test_mistakes_are_one_clear_line(tmp_path: Path, text: str, message: str) ->
 def test_minimal_recipe_fills_in_defaults(tmp_path: Path) -> None:
     recipe = read(tmp_path, "[data]\nsynth_frames = 3\n")
     assert (recipe.height, recipe.width, recipe.optim.name) == (512, 640, "adamw")
+
+
+def test_the_arms_of_the_comparison_of_fusions_differ_in_nothing_but_what_is_compared() -> None:
+    arms = [dataclasses.asdict(read_toml(p, Recipe)) for p in RECIPES if p.stem.startswith("superyolo_synth")]
+    differing = {key for key in arms[0] if any(arm[key] != arms[0][key] for arm in arms)}
+    assert (len(arms), differing) == (5, {"name", "model", "out", "super_resolution"})
+    assert [arm["name"] for arm in arms if arm["super_resolution"]["weight"]] == ["superyolo_synth_concat_sr"]
