@@ -1,5 +1,6 @@
 """Networks of colour and infrared: what only one camera sees, the restored picture, and a run from pairs to a file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from edgekit.train.criterion import criterion_for, total_of
 from edgekit.train.datasets import open_sets, rendered_items
 from edgekit.train.loader import Batch, Loader, collate
 from edgekit.train.loop import fit, train
-from edgekit.train.recipe import Augment, DataSet, Quant, Restoring
+from edgekit.train.recipe import Augment, DataSet, Distill, Quant, Restoring
 from edgekit.train.trained import export_checkpoint
 from tests.train.toys import no_images, toy_recipe
 
@@ -202,3 +203,24 @@ def test_a_quantised_network_of_pairs_exports_the_plan_that_it_was_trained_with(
     bits = {name: spec.bits for name, spec in exported[0].weights.items()}
     assert bits["/head/levels.0/Conv"] == 8
     assert bits["/neck/merge3/conv3/conv/Conv"] == 4
+
+
+def test_a_run_with_the_branch_resumes_and_teaches_a_quantised_network_without_it(tmp_path: Path) -> None:
+    """The published order: restore while in float, then distil into few bits."""
+    items = [item._replace(image=np.tile(item.image, (2, 2, 1))) for item in warm_in_the_dark(4, 1)]
+    float_run = toy_recipe(
+        tmp_path / "float", model="superyolo_small_concat", full_epochs=1, super_resolution=Restoring()
+    )
+    fit(replace(float_run, epochs=1), items, no_images())
+    twin = fit(float_run, items, no_images(), resume=True)
+    assert (tmp_path / "float/metrics.jsonl").read_text().count('"restored"') == 2
+    student = replace(
+        toy_recipe(tmp_path / "student", model="superyolo_small_concat", epochs=1, full_epochs=1),
+        init=str(twin),
+        quant=Quant(weight=4, images=4),
+        distill=Distill("ghost", {"layers": ["backbone.stage4", "neck.merge3"]}),
+    )
+    exported = export_checkpoint(fit(student, items, no_images()), tmp_path / "m.onnx")
+    assert '"ost"' in (tmp_path / "student/metrics.jsonl").read_text()
+    assert exported is not None
+    assert "super_resolution" not in "".join(exported[0].weights)
