@@ -4,9 +4,9 @@
 
 Each arm is recipes/superyolo_synth_ARM.toml with another seed: 300 steps on 120 rendered pairs, scored on 48 pairs of
 other worlds, the same for all: AP50 over persons and cars, and the share of cars and trucks that is found, by who sees
-them. Two objects of five are seen by one camera alone. Arms of one seed train on the same frames in the same order; with the branch and without it,
-they start from the same weights too. A run is kept in `FOLDER/ARM-SEED.json` and not trained again. Last line: JSON.
-Kept in benchmarks/results/<machine>/fusion.json, which is written anew after each run.
+them. Two objects of five are seen by one camera alone. Arms of one seed train on the same frames in one order; with
+the branch and without it, they start from the same weights too. A run is kept in `FOLDER/ARM-SEED.json` and not trained
+again. Last line: JSON. Kept in benchmarks/results/<machine>/fusion.json, which is written anew after each run.
 """
 
 import argparse
