@@ -65,10 +65,10 @@ def quantised(model: DetectorModule, recipe: Recipe, quant: Quant, loader: Loade
     if quant.precisions:
         many = with_precisions(ready, model, quant)
         calibrate(many, _pictures(recipe, quant, loader), quant.method, run=partial(calibration_pass, many))
-        _check_deployable(_detector(at_precision(many, quant.precisions[0])))
+        check_deployable(_detector(at_precision(many, quant.precisions[0])))
         return many
     calibrate(ready, _pictures(recipe, quant, loader), quant.method)
-    _check_deployable(ready)
+    check_deployable(ready)
     return ready
 
 
@@ -105,16 +105,13 @@ def _detector(model: nn.Module) -> DetectorModule:
 
 
 def binarised_detector(model: DetectorModule, binary: Binary) -> DetectorModule:
-    """A copy of a float model with the binary layers of a recipe, which can be deployed as it is trained.
+    """A copy of a float model with the binary layers of a recipe.
 
     Raises:
         ConfigError: a pattern fits no convolution.
         ModelError: a layer cannot be binary.
     """
-    ready = binarised(model, binary, example_of(model))
-    assert isinstance(ready, DetectorModule)
-    _check_deployable(ready)
-    return ready
+    return _detector(binarised(model, binary, example_of(model)))
 
 
 def bits_rule(model: DetectorModule, quant: Quant) -> Callable[[str, nn.Module], LayerBits]:
@@ -193,8 +190,8 @@ def share_through_encoders(model: DetectorModule) -> None:
             read_with(layer, owners[id(call.input)])
 
 
-def _check_deployable(model: DetectorModule) -> None:
-    """Seconds now, instead of an error after hours of training.
+def check_deployable(model: DetectorModule) -> None:
+    """Seconds now, instead of an error after hours of training; raises `ModelError`.
 
     Steps that are equal after calibration go their own ways in training, so that each is given a value of its own.
     """

@@ -22,7 +22,7 @@ from edgekit.train.criterion import Criterion, criterion_for
 from edgekit.train.ema import Ema
 from edgekit.train.initial import load_initial
 from edgekit.train.loader import Loader
-from edgekit.train.quantised import binarised_detector, example_of, one_precision, quantised
+from edgekit.train.quantised import binarised_detector, check_deployable, example_of, one_precision, quantised
 from edgekit.train.recipe import Optim, Recipe
 from edgekit.train.sync_norm import synchronise_norms
 from edgekit.train.teaching import Teaching, start_teaching
@@ -125,6 +125,8 @@ def _networks(
         student = binarised_detector(model, recipe.binary)
     if recipe.quant is not None:
         student = quantised(student, recipe, recipe.quant, loader)
+    elif recipe.binary is not None:
+        check_deployable(student)
     if student is model:
         return model, None, list(model.parameters())
     if recipe.distill is None:
