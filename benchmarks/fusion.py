@@ -6,7 +6,8 @@ Each arm is recipes/superyolo_synth_ARM.toml with another seed: 300 steps on 120
 other worlds, the same for all: AP50 over persons and cars, and the share of cars and trucks that is found, by who sees
 them. Two objects of five are seen by one camera alone. Arms of one seed train on the same frames in one order; with
 the branch and without it, they start from the same weights too. A run is kept in `FOLDER/ARM-SEED.json` and not trained
-again. Last line: JSON. Kept in benchmarks/results/<machine>/fusion.json, which is written anew after each run.
+again; one that was cut off goes on, and its times are those of the last sitting. Last line: JSON. Kept in
+benchmarks/results/<machine>/fusion.json, which is written anew after each run.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from edgekit.train.datasets import Sets, open_sets
 from edgekit.train.evaluate import detect, forward_of
 from edgekit.train.loop import fit
 from edgekit.train.recipe import Recipe
+from edgekit.train.run import latest_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = ("concat", "rgb", "ir", "mf", "concat_sr")
@@ -81,7 +83,7 @@ def trained(arm: str, seed: int, folder: Path, pairs: Sets) -> dict:
     recipe = recipe_of(arm, seed, folder / f"{arm}-{seed}")
     sets = seen_by(pairs, build(recipe.model, 1).pictures)
     began, cpu = time.monotonic(), time.process_time()
-    checkpoint = fit(recipe, sets.items, sets.val)
+    checkpoint = fit(recipe, sets.items, sets.val, resume=latest_checkpoint(recipe).exists())
     spent = {"wall_s": round(time.monotonic() - began, 1), "cpu_s": round(time.process_time() - cpu, 1)}
     model, _ = from_checkpoint(checkpoint)
     preprocess = network_preprocess(recipe.height, recipe.width, model.pictures)
