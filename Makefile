@@ -6,11 +6,12 @@ DEMO := $(if $(wildcard .venv/.complete),.venv,.venv-demo)
 OUT := out/demo
 EDGEKIT := $(DEMO)/bin/edgekit
 
-.PHONY: help venv native wheels test slow demo lint device-test nvidia-test docker-steps clean
+.PHONY: help venv native native-sanitized wheels test slow demo lint device-test nvidia-test docker-steps clean
 
 help:
 	@echo "make demo         quantise the shipped student, fly it over a rendered flight, bench it (no torch)"
 	@echo "make native       the native library, built and tested in build/native/ (needs cmake and a C++ compiler)"
+	@echo "make native-sanitized  the same under the sanitizers of addresses, undefined behaviour and threads (slow)"
 	@echo "make wheels       wheels with it in dist/, for glibc 2.28 on x86-64 and 64-bit ARM (fetches zig, 100 MB, from PyPI)"
 	@echo "make test         the test suite, in .venv/"
 	@echo "make slow         the slow tests as well"
@@ -39,6 +40,14 @@ native:
 	cmake -S native -B build/native -DCMAKE_BUILD_TYPE=Release
 	cmake --build build/native -j 2
 	cd build/native && ctest --output-on-failure
+
+native-sanitized:
+	cmake -S native -B build/sanitized -DEDGEKIT_SANITIZE=address,undefined
+	cmake --build build/sanitized -j 2
+	cd build/sanitized && ctest --output-on-failure
+	cmake -S native -B build/threads -DEDGEKIT_SANITIZE=thread
+	cmake --build build/threads -j 2 --target test_threads
+	cd build/threads && ctest --output-on-failure -R threads
 
 wheels:
 	PYTHON=$(PYTHON) native/wheels.sh dist
