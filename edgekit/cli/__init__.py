@@ -19,6 +19,7 @@ from edgekit.cli.guard import INTERRUPTED, complain, guarded
 from edgekit.cli.inspect import inspect
 from edgekit.cli.quantize import quantize
 from edgekit.cli.run import run
+from edgekit.cli.search import search
 from edgekit.cli.synth import synth
 from edgekit.cli.train import train
 from edgekit.cli.val import val
@@ -30,6 +31,7 @@ VERBS = (
     ("doctor", doctor, _START),
     ("synth", synth, _START),
     ("train", train, _MAKE),
+    ("search", search, _MAKE),
     ("quantize", quantize, _MAKE),
     ("export", export, _MAKE),
     ("delta", delta, _MAKE),

@@ -8,7 +8,7 @@ binary convolution has weights of one bit; the signs that it reads are no grid, 
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import replace
 
 import numpy as np
@@ -109,7 +109,7 @@ def plan_for_graph(graph: ir.Model, model: nn.Module) -> QuantPlan:
     excluded: dict[str, str] = {}
     found: set[str] = set()
     for node in weighted_layers(graph):
-        name = _layer_of(str(node.name), modules, layers)
+        name = layer_of_node(str(node.name), modules, layers)
         if name is None:
             excluded[str(node.name)] = FLOAT
             continue
@@ -147,8 +147,14 @@ def _set(name: str, quantizer: nn.Module | None, spec: QuantSpec) -> None:
     quantizer.set_step(spec.scale if quantizer.channels else spec.scale[0])
 
 
-def _layer_of(node: str, modules: set[str], layers: Collection[str]) -> str | None:
-    """The quantised layer that became `node`, a name such as /backbone/dark2/dark2.0/conv/Conv."""
+def layer_of_node(node: str, modules: Set[str], layers: Collection[str]) -> str | None:
+    """The layer that became `node`, a name such as /backbone/dark2/dark2.0/conv/Conv; None where it is none of them.
+
+    Args:
+        node: of an exported graph.
+        modules: names of all modules.
+        layers: names of the layers.
+    """
     path, last = "", ""
     for part in node.strip("/").split("/")[:-1]:
         # inside a container that is called as a whole, a child's name repeats what the container was called

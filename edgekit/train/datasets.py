@@ -59,9 +59,9 @@ def open_sets(recipe: Recipe, progress: Report | None = None) -> Sets:
         )
     rendered = rendered_items(data, recipe.seed, progress, pictures)
     if not data.train_labels:
-        return Sets(rendered, [], _validation_set(recipe, pictures))
+        return Sets(rendered, [], validation_set(recipe))
     train_set = _read(data, data.train_images, data.train_labels, pictures)
-    val_set = _validation_set(recipe, pictures)
+    val_set = validation_set(recipe)
     if train_set.classes != val_set.classes:
         raise DataError(
             f"the training classes {', '.join(train_set.classes)} are not the validation classes "
@@ -150,8 +150,9 @@ def _rendered(frame: SynthFrame, grey: bool) -> Labelled:
     return Labelled(image, frame.xyxy, frame.class_id, frame.ignore_xyxy)
 
 
-def _validation_set(recipe: Recipe, pictures: str) -> Dataset:
-    data = recipe.data
+def validation_set(recipe: Recipe) -> Dataset:
+    """What the recipe scores on: its validation images, or rendered frames that are written to its folder."""
+    data, pictures = recipe.data, build(recipe.model, 1).pictures
     if data.val_labels:
         return _read(data, data.val_images, data.val_labels, pictures)
     folder = Path(recipe.out) / "synth_val"

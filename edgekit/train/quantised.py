@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from edgekit.quant.modules import input_quantizer_of, read_with
 from edgekit.quant.swap import dry_run, quant_layers
 from edgekit.train.binarised import Binary, binarised
 from edgekit.train.loader import Loader
-from edgekit.train.recipe import Quant, Recipe
+from edgekit.train.recipe import IN_FLOAT, Quant, Recipe
 
 _SIDE = 64
 
@@ -58,17 +58,30 @@ def quantised(model: DetectorModule, recipe: Recipe, quant: Quant, loader: Loade
             f"quant.precisions trains networks with a YOLOX head, this one has {model.decode_spec.family}; "
             "give it one width with quant.weight"
         )
-    rule = bits_rule(model, quant)
-    ready = prepare(model, example_of(model), rule)
-    assert isinstance(ready, DetectorModule)
-    share_through_encoders(ready)
-    if quant.precisions:
-        many = with_precisions(ready, model, quant)
-        calibrate(many, _pictures(recipe, quant, loader), quant.method, run=partial(calibration_pass, many))
-        check_deployable(_detector(at_precision(many, quant.precisions[0])))
-        return many
-    calibrate(ready, _pictures(recipe, quant, loader), quant.method)
+    if not quant.precisions:
+        return quantised_on(model, quant, _pictures(recipe, quant, loader))
+    many = with_precisions(swapped(model, quant), model, quant)
+    calibrate(many, _pictures(recipe, quant, loader), quant.method, run=partial(calibration_pass, many))
+    check_deployable(_detector(at_precision(many, quant.precisions[0])))
+    return many
+
+
+def quantised_on(model: DetectorModule, quant: Quant, batches: Iterable[Tensor]) -> DetectorModule:
+    """The same, of one width a layer, with first steps from these pictures, (B, C, H, W) each."""
+    ready = swapped(model, quant)
+    calibrate(ready, batches, quant.method)
     check_deployable(ready)
+    return ready
+
+
+def swapped(model: DetectorModule, quant: Quant) -> DetectorModule:
+    """A copy with quantised layers, whose inputs have no steps yet.
+
+    Raises:
+        ConfigError: `quant.layers` names no layer.
+    """
+    ready = _detector(prepare(model, example_of(model), bits_rule(model, quant)))
+    share_through_encoders(ready)
     return ready
 
 
@@ -94,9 +107,8 @@ def whole_layers(model: DetectorModule, quant: Quant) -> list[str]:
     Raises:
         ConfigError: `quant.layers` names no layer.
     """
-    rule = bits_rule(model, replace(quant, precisions=(), weight=7))  # 7 stands for "all precisions"
-    convolutions = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
-    return [name for name, module in convolutions.items() if rule(name, module).weight == 8]
+    fixed = fixed_bits(model, quant)
+    return [n for n, module in model.named_modules() if isinstance(module, nn.Conv2d) and fixed.get(n) == 8]
 
 
 def _detector(model: nn.Module) -> DetectorModule:
@@ -114,8 +126,29 @@ def binarised_detector(model: DetectorModule, binary: Binary) -> DetectorModule:
     return _detector(binarised(model, binary, example_of(model)))
 
 
-def bits_rule(model: DetectorModule, quant: Quant) -> Callable[[str, nn.Module], LayerBits]:
-    """Widths by the name of a layer, for `edgekit.quant.prepare`.
+def bits_rule(model: DetectorModule, quant: Quant) -> Callable[[str, nn.Module], LayerBits | None]:
+    """Widths by the name of a layer, for `edgekit.quant.prepare`; None leaves it in float.
+
+    Raises:
+        ConfigError: `quant.layers` names no layer.
+    """
+    fixed = fixed_bits(model, quant)
+    everywhere = uniform_bits(quant.weight, quant.input)
+
+    def rule(name: str, module: nn.Module) -> LayerBits | None:
+        weight = fixed.get(name, quant.weight)
+        return None if weight == IN_FLOAT else replace(everywhere(name, module), weight=weight)
+
+    return rule
+
+
+def fixed_bits(model: DetectorModule, quant: Quant, outer: bool = True) -> dict[str, int]:
+    """Layer -> bits, of those to which `quant` gives a width of their own.
+
+    Args:
+        model: in float.
+        quant: `layers` in any case.
+        outer: the first and the last ones too.
 
     Raises:
         ConfigError: `quant.layers` names no layer.
@@ -125,19 +158,16 @@ def bits_rule(model: DetectorModule, quant: Quant) -> Callable[[str, nn.Module],
     for name in quant.layers:
         if not any(_within(layer, name) for layer in convolutions):
             raise ConfigError(f"quant.layers names {name!r}, which is no layer of this model; one is {convolutions[0]}")
-    everywhere = uniform_bits(quant.weight, quant.input)
-
-    def rule(name: str, module: nn.Module) -> LayerBits:
+    fixed: dict[str, int] = {}
+    for name in [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]:
         named = [above for above in quant.layers if _within(name, above)]
         if named:
-            weight = quant.layers[max(named, key=len)]
-        elif name == convolutions[0]:
-            weight = quant.first
-        else:
-            weight = quant.last if any(_within(name, above) for above in predictors) else quant.weight
-        return replace(everywhere(name, module), weight=weight)
-
-    return rule
+            fixed[name] = quant.layers[max(named, key=len)]
+        elif outer and name == convolutions[0]:
+            fixed[name] = quant.first
+        elif outer and any(_within(name, above) for above in predictors):
+            fixed[name] = quant.last
+    return fixed
 
 
 def _within(name: str, above: str) -> bool:

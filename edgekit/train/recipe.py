@@ -13,6 +13,9 @@ from edgekit.quant.observers import METHODS
 from edgekit.train.anchor_loss import AnchorGains
 from edgekit.train.binarised import Binary
 
+IN_FLOAT = 32
+"""In `Quant.layers`: the layer stays in float."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
@@ -140,6 +143,7 @@ class Quant:
         first: bits of the weights of the first layer.
         last: bits of the weights of the layers that predict.
         layers: bits of the weights by the name of a layer or of a module above it; the longest name wins over all else.
+            32 leaves a layer in float.
         images: pictures for the first steps of the inputs, augmented as in the last epochs.
         method: of the first steps of the inputs: minmax | percentile | mse | lsq.
         freeze_epoch: from this epoch on batch norms use running statistics; 0 from the start.
@@ -165,9 +169,12 @@ class Quant:
         widths = {"weight": self.weight, "input": self.input, "first": self.first, "last": self.last}
         if not isinstance(self.layers, dict):
             raise ValueError(f"quant.layers is a table of name = bits, got {self.layers!r}")
-        for key, bits in (*widths.items(), *((f"layers.{name}", bits) for name, bits in self.layers.items())):
+        for key, bits in widths.items():
             if type(bits) is not int or not 2 <= bits <= 8:
                 raise ValueError(f"quant.{key} {bits!r} must be 2 to 8 bits")
+        for name, bits in self.layers.items():
+            if type(bits) is not int or not (2 <= bits <= 8 or bits == IN_FLOAT):
+                raise ValueError(f"quant.layers.{name} {bits!r} must be 2 to 8 bits, or {IN_FLOAT} for float")
         if self.method not in METHODS:
             raise ValueError(f"quant.method {self.method!r} is unknown; choose {', '.join(METHODS)}")
         if self.images < 1:
