@@ -1,8 +1,9 @@
 """What each width of each layer costs: bytes in the bundle, bits, bit operations, milliseconds.
 
 A bundle stores a layer of b bits as its codes, ceil(b n / 8) bytes, and two vectors of scales, 4 bytes a channel each
-(as planned, and as graphs hold them); a layer in float as 4 bytes a weight. Each of these starts at a multiple of 64.
-Biases and constants are the same whatever is chosen; they are what a bundle of known widths has beyond that.
+(as planned, and as graphs hold them); a layer in float as 4 bytes a weight, and its bias, which graphs of integers may
+hold themselves. Each of these starts at a multiple of 64. All else is the same whatever is chosen; it is what a bundle
+of known widths has beyond that.
 
 Between 2 and 8 bits time does not change: onnxruntime and TensorRT compute all of these as INT8. A layer's milliseconds
 are therefore two numbers, one as INT8 and one in float.
@@ -109,6 +110,21 @@ class Costs:
         return all(self.resources[name].limit(wanted).holds(choice) for name, wanted in budget.items())
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A bundle whose size is known.
+
+    Attributes:
+        widths: of every quantisable layer.
+        weight_bytes: of its `weights.bin`.
+        biases: layers whose bias it stores as floats.
+    """
+
+    widths: Mapping[str, int]
+    weight_bytes: int
+    biases: frozenset[str]
+
+
 def weight_bytes(layer: WeightedLayer, bits: int) -> int:
     """Bytes that a bundle stores for the weights of a layer, bias not counted, alignment included."""
     if bits == FLOAT:
@@ -116,15 +132,13 @@ def weight_bytes(layer: WeightedLayer, bits: int) -> int:
     return _aligned((layer.weights * bits + 7) // 8) + 2 * _aligned(4 * layer.channels)
 
 
-def costs_of(
-    subject: Subject, choices: Sequence[int], known: tuple[Mapping[str, int], int], times: LayerMs | None
-) -> Costs:
+def costs_of(subject: Subject, choices: Sequence[int], known: Known, times: LayerMs | None) -> Costs:
     """The resources of a subject.
 
     Args:
         subject: the network.
         choices: widths, ascending.
-        known: the widths of a bundle, of every quantisable layer, and the bytes of its weights.
+        known: a bundle to start from.
         times: measured milliseconds; None where some layer's are not known.
     """
     layers = {layer.name: layer for layer in subject.shape.layers}
@@ -137,10 +151,13 @@ def costs_of(
     def table(cost: Callable[[WeightedLayer, int], int | float]) -> NDArray[np.float64]:
         return np.array([[cost(layer, bits) for bits in choices] for layer in searched], np.float64)
 
-    widths, size = known
-    of_known = sum(weight_bytes(layers[name], widths[name]) for name in subject.searched)
+    def stored(layer: WeightedLayer, bits: int) -> int:
+        bias = 4 * layer.biases if bits == FLOAT and layer.name not in known.biases else 0
+        return weight_bytes(layer, bits) + _aligned(bias)
+
+    of_known = sum(stored(layer, known.widths[layer.name]) for layer in searched)
     resources = {
-        "bytes": Resource(table(weight_bytes), float(size - of_known), 1.0),
+        "bytes": Resource(table(stored), float(known.weight_bytes - of_known), 1.0),
         "mean_bits": Resource(
             table(lambda layer, bits: layer.weights * bits),
             float(sum(layer.weights * bits_of(layer) for layer in others)),

@@ -57,15 +57,16 @@ def layer_ms(subject: Subject, int8: str, in_float: str, runs: int, threads: int
     Raises:
         BackendError: onnxruntime refuses a graph.
     """
-    nodes = _nodes(subject, in_float)
+    names = {layer: {str(node.name), *_written(node)} for layer, node in layer_nodes(subject, in_float).items()}
     found = []
     totals = []
     for path in (int8, in_float):
         times = profile(path, runs, threads)
-        named = {layer: _time_of(names, times) for layer, names in nodes.items()}
+        named = {layer: _time_of(known, times) for layer, known in names.items()}
         found.append({layer: ms for layer, ms in named.items() if ms is not None})
         totals.append(sum(time.median_ms for time in times))
-    if any(len(times) < len(nodes) for times in found):
+    everything = {layer.name for layer in subject.shape.layers}
+    if any(times.keys() != everything for times in found):
         return None
     return LayerMs(found[0], found[1], totals[0] - sum(found[0].values()))
 
@@ -79,24 +80,20 @@ def profile(path: str, runs: int, threads: int | None) -> list[LayerTime]:
         return session.layer_times()
 
 
-def _nodes(subject: Subject, path: str) -> dict[str, set[str]]:
-    """Layer -> the names by which a profile may call it.
-
-    onnxruntime names an integer convolution after the node, and a fused float one after the tensor that it writes.
-    """
+def layer_nodes(subject: Subject, path: str) -> dict[str, ir.Node]:
+    """Layer -> its node in an exported float graph."""
     graph = load_canonical(path)
     modules = {name for name, _ in subject.model.named_modules()}
     layers = [layer.name for layer in subject.shape.layers]
-    names: dict[str, set[str]] = {}
-    for node in weighted_layers(graph):
-        layer = layer_of_node(str(node.name), modules, layers)
-        if layer is not None:
-            names[layer] = {str(node.name), *_written(node)}
-    return names
+    found = {layer_of_node(str(node.name), modules, layers): node for node in weighted_layers(graph)}
+    return {name: node for name, node in found.items() if name is not None}
 
 
 def _written(node: ir.Node) -> list[str]:
-    """Names of what a convolution writes, itself or with the activation behind it."""
+    """Names of what a convolution writes, itself or with the activation behind it.
+
+    onnxruntime names an integer convolution after the node, and a fused float one after the tensor that it writes.
+    """
     names = [str(node.outputs[0].name)]
     value = node.outputs[0]
     for _ in range(_FUSED):

@@ -9,9 +9,9 @@ from typing import Any
 from edgekit.bundle import open_bundle
 from edgekit.runtime.detector import open_detector
 from edgekit.search.candidates import Workshop, Written
-from edgekit.search.costs import Costs, costs_of
+from edgekit.search.costs import Costs, Known, costs_of
 from edgekit.search.journal import Journal
-from edgekit.search.latency import LayerMs, layer_ms
+from edgekit.search.latency import LayerMs, layer_ms, layer_nodes
 from edgekit.search.recipe import FLOAT, SearchRecipe
 from edgekit.search.result import LayerRow, PlanRow
 from edgekit.search.sensitivity import Probe, Sensitivity
@@ -54,9 +54,18 @@ def measure(recipe: SearchRecipe, subject: Subject, journal: Journal, workshop: 
         widest: written(journal, f"{widest}, calibrated", lambda: workshop.calibrated(widest, widths)),
     }
     times = _layer_ms(recipe, subject, journal, references[widest], references[IN_FLOAT])
-    costs = costs_of(subject, recipe.search.bits, (widths, references[widest].weight_bytes), times)
+    known = Known(widths, references[widest].weight_bytes, stored_biases(subject, references[widest]))
+    costs = costs_of(subject, recipe.search.bits, known, times)
     costs.limits(recipe.budget.limits())  # out of reach is said before anything takes long
     return Measured(costs, times, probe.layers(costs.choices), references, widest)
+
+
+def stored_biases(subject: Subject, bundle: Written) -> frozenset[str]:
+    """The layers whose bias a bundle stores as floats; others have theirs as integers in the graphs."""
+    stored = {record["name"] for record in open_bundle(bundle.path, verify=False).manifest["weights"]}
+    nodes = layer_nodes(subject, bundle.onnx)
+    biased = {name: node.inputs[2] for name, node in nodes.items() if len(node.inputs) > 2}
+    return frozenset(name for name, bias in biased.items() if bias is not None and bias.name in stored)
 
 
 def written(journal: Journal, name: str, make: Callable[[], Written]) -> Written:

@@ -39,8 +39,18 @@ synth_val_frames = 4
 [quant]
 images = 2
 last = 7
-layers = {{ "neck.down4" = 5 }}
+
+[quant.layers]
+"backbone.dark2" = 4
+"backbone.dark3" = 4
+"backbone.dark4" = 4
+"backbone.dark5" = 4
+"neck.down4" = 5
+"head.levels.0" = 4
+"head.levels.2" = 4
 """
+"""Leaves nine layers to search: six of the neck and three of the head."""
+
 SEARCH = """
 name = "toy"
 train = "{folder}/train.toml"
@@ -68,12 +78,21 @@ Write = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def float_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ONNX file of random weights that sees objects here and there."""
+    """An ONNX file of random weights."""
     path = tmp_path_factory.mktemp("float") / "float.onnx"
+    write_float(path)
+    return path
+
+
+def write_float(path: Path) -> None:
+    """Random weights with biases that differ: the exporter writes equal ones once."""
     torch.manual_seed(3)
     classes = Flight().classes
-    export_onnx(build("fasterx_student", len(classes)), path, (64, 64), classes)
-    return path
+    model = build("fasterx_student", len(classes))
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.bias, std=0.1)
+    export_onnx(model, path, (64, 64), classes)
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +100,7 @@ def write_recipe(float_weights: Path) -> Write:
     """Writes a search recipe and its training recipe into a folder."""
 
     def write(
-        folder: Path, budget: str = "[budget]\nmean_bits = 4.0", top: int = 0, epochs: int = 0, train: str = TRAIN
+        folder: Path, budget: str = "[budget]\nmean_bits = 4.5", top: int = 0, epochs: int = 0, train: str = TRAIN
     ) -> Path:
         (folder / "train.toml").write_text(train.format(folder=folder, init=float_weights))
         path = folder / "search.toml"

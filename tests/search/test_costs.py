@@ -10,8 +10,9 @@ pytest.importorskip("torch")
 from edgekit.models.cost import count, deployed
 from edgekit.precision import QuantPlan, QuantSpec
 from edgekit.search.candidates import Workshop
-from edgekit.search.costs import costs_of
+from edgekit.search.costs import Known, costs_of
 from edgekit.search.latency import LayerMs, layer_ms
+from edgekit.search.measured import stored_biases
 from edgekit.search.recipe import FLOAT
 
 CHOICES = (2, 3, 5, 8, FLOAT)
@@ -24,7 +25,8 @@ def made(opened):
     workshop = Workshop(recipe, subject)
     widths = subject.widths(dict.fromkeys(subject.searched, 8))
     known = workshop.calibrated("known", widths)
-    return subject, workshop, known, costs_of(subject, CHOICES, (widths, known.weight_bytes), None)
+    about = Known(widths, known.weight_bytes, stored_biases(subject, known))
+    return subject, workshop, known, costs_of(subject, CHOICES, about, None)
 
 
 def drawn(subject, seed: int, choices: tuple[int, ...]) -> dict[str, int]:
@@ -61,7 +63,7 @@ def test_milliseconds_are_two_numbers_a_layer(made) -> None:
     layers = [layer.name for layer in subject.shape.layers]
     times = LayerMs(dict.fromkeys(layers, 1.0), dict.fromkeys(layers, 3.0), 10.0)
     widths = subject.widths(dict.fromkeys(subject.searched, 8))
-    costs = costs_of(subject, CHOICES, (widths, known.weight_bytes), times)
+    costs = costs_of(subject, CHOICES, Known(widths, known.weight_bytes, frozenset()), times)
     for bits in (2, 8):
         assert costs.of(dict.fromkeys(subject.searched, bits))["ms"] == 10.0 + len(layers)
     assert costs.of(dict.fromkeys(subject.searched, FLOAT))["ms"] == 10 + len(layers) + 2 * len(subject.searched)

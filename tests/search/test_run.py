@@ -50,7 +50,7 @@ def test_what_a_search_leaves(straight: Path) -> None:
     assert value["finished"] and [row["name"] for row in value["references"]] == ["float", "8-bit"]
     assert {row["name"] for row in value["plans"]} == {"sensitivity", "hq", "hq-solved", "uniform"}
     for row in value["plans"]:
-        assert row["within"] and row["costs"]["mean_bits"] <= 4.0 and row["measured"] > 0
+        assert row["within"] and row["costs"]["mean_bits"] <= 4.5 and row["measured"] > 0
         recipe = read_toml(row["recipe"], Recipe)
         assert recipe.quant is not None and recipe.quant.layers == row["widths"]
         assert row["widths"]["neck.down4.conv"] == 5
@@ -65,7 +65,7 @@ def test_what_a_search_leaves(straight: Path) -> None:
     assert (out / "pareto.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("text", ["measuring backbone.dark4.0.conv", "measuring combination 2", "detect"])
+@pytest.mark.parametrize("text", ["measuring neck.smooth3.conv", "measuring combination 2", "detect"])
 def test_an_interrupted_search_goes_on_where_it_was(
     tmp_path: Path, straight: Path, write_recipe: Write, text: str
 ) -> None:
@@ -110,7 +110,12 @@ def test_another_recipe_in_the_same_folder(straight: Path, tmp_path: Path) -> No
         (('init = "{init}"', ""), ConfigError, "has no `init`; a search starts from trained float weights"),
         (("{init}", "nowhere.onnx"), ModelError, "no model at nowhere.onnx"),
         (('"neck.down4" = 5', "nek = 5"), ConfigError, "quant.layers names 'nek', which is no layer"),
-        (('"neck.down4" = 5', "backbone = 4, neck = 4, head = 4"), ConfigError, "every layer of .* has a fixed width"),
+        (('"neck.down4" = 5', "neck = 4\nhead = 4"), ConfigError, "every layer of .* has a fixed width"),
+        (
+            ('"fasterx_student"', '"superyolo_rgb"'),
+            ConfigError,
+            "trains superyolo_rgb, whose head has anchors; a search",
+        ),
         (("synth_frames = 2", "synth_frames = 1"), DataError, "asks for 2 pictures and .* renders 1; raise"),
     ],
 )
@@ -137,6 +142,6 @@ def test_pictures_that_are_not_there(tmp_path: Path, write_recipe: Write) -> Non
 def test_a_budget_out_of_reach_is_said_before_anything_is_measured(tmp_path: Path, write_recipe: Write) -> None:
     path = write_recipe(tmp_path, budget="[budget]\nmean_bits = 1.5")
     said: list[str] = []
-    with pytest.raises(ConfigError, match=r"budget.mean_bits 1.5 is out of reach; the smallest is 2.1\d+ bits"):
+    with pytest.raises(ConfigError, match=r"budget.mean_bits 1.5 is out of reach; the smallest is 3.4\d+ bits"):
         search(path, progress=lambda done, total, text: said.append(text))
     assert not any(text.startswith("measuring") for text in said)

@@ -47,14 +47,13 @@ def test_nothing_is_better(seed: int, limits: int) -> None:
 
 def test_a_budget_that_is_met_to_the_last_unit() -> None:
     cost = np.array([[2.0, 4.0, 8.0]] * 7) * np.array([3, 5, 7, 11, 13, 17, 1_000_003])[:, None]
-    damage = np.array([[4.0, 1.0, 0.0]] * 7)
-    everything = Limit(cost, float(cost[:, 1].sum()))
-    choice = solve(damage, [everything])
-    assert choice is not None and everything.holds(choice)
-    one_less = Limit(cost, everything.room - 1)
-    other = solve(damage, [one_less])
-    assert other is not None and one_less.holds(other)
-    assert damage[np.arange(7), other].sum() > damage[np.arange(7), choice].sum()
+    damage = np.array([[20.0, 1.0, 0.9]] * 7)
+    exact = Limit(cost, float(cost[:, 1].sum()))
+    assert list(solve(damage, [exact])) == [1] * 7
+    one_less = [Limit(cost, exact.room - 1)]
+    choice = solve(damage, one_less)
+    assert choice is not None and one_less[0].holds(choice)
+    assert damage[np.arange(7), choice].sum() == pytest.approx(brute_force(damage, one_less), rel=1e-9)
 
 
 def test_no_room_at_all_and_just_none() -> None:
