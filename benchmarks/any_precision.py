@@ -37,6 +37,7 @@ from edgekit.graph.constants import constant_value
 from edgekit.graph.load import model_bytes
 from edgekit.graph.quantize import QuantizeOptions
 from edgekit.layered import cut_bundle
+from edgekit.models.weights import read_checkpoint
 from edgekit.precision import container_codes, dequantize, quantize
 from edgekit.train.trained import export_checkpoint, export_precisions
 
@@ -61,14 +62,16 @@ class Report:
         """Whether that row is there from an earlier run."""
         return any((r["kind"], r["seed"], r["bits"]) == (kind, seed, bits) for r in self.value["rows"])
 
-    def score(self, kind: str, seed: int | None, bits: int, bundle: Path, precision: int | None = None) -> None:
-        """Score a bundle and keep the row."""
+    def score(
+        self, kind: str, seed: int | None, bits: int, bundle: Path, precision: int | None = None, steps: int = 0
+    ) -> None:
+        """Score a bundle and keep the row; `steps` are those that it was trained for."""
         if self.has(kind, seed, bits):
             return
         found = validate(str(bundle), self.val, "ort-x86", classes=SCORED, precision=precision).to_json()
         scores = {key: found[key] for key in ("AP", "AP50", "AP_small")}
         scores["AP50_per_class"] = {name: found["per_class"][name]["AP50"] for name in SCORED}
-        self.value["rows"].append({"kind": kind, "seed": seed, "bits": bits, **scores})
+        self.value["rows"].append({"kind": kind, "seed": seed, "bits": bits, "steps": steps, **scores})
         self.write()
 
     def write(self) -> None:
@@ -127,9 +130,14 @@ def score_any(report: Report, checkpoint: Path, seed: int, folder: Path) -> None
         trained = [TrainedPrecision(bits, str(path), plan, record) for bits, path, plan, record in done]
         bundle_of_precisions(trained, str(bundle), options=OPTIONS)
     for bits in BITS:
-        report.score("any", seed, bits, bundle, bits)
+        report.score("any", seed, bits, bundle, bits, steps_of(checkpoint))
     report.value["files"].append({"seed": seed, "bytes": bundle.stat().st_size, "precisions": parts(bundle, folder)})
     report.write()
+
+
+def steps_of(checkpoint: Path) -> int:
+    """Optimiser steps of a run."""
+    return int(read_checkpoint(checkpoint)[1]["progress"]["step"])
 
 
 def parts(bundle: Path, folder: Path) -> list[dict[str, Any]]:
@@ -149,7 +157,7 @@ def score_dedicated(report: Report, checkpoint: Path, seed: int, folder: Path) -
         return
     model, bundle = folder / f"w{bits}-{seed}.onnx", folder / f"w{bits}-{seed}.ekb"
     bundle_from_model(str(model), str(bundle), plan=export_checkpoint(checkpoint, model), options=OPTIONS)
-    report.score("dedicated", seed, bits, bundle)
+    report.score("dedicated", seed, bits, bundle, steps=steps_of(checkpoint))
 
 
 def drop_bits(report: Report, folder: Path, calib: str) -> None:
