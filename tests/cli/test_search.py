@@ -26,6 +26,7 @@ def desk(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_kill_loses_little_and_resume_ends_it(edgekit, desk):
     command = [sys.executable, "-m", "edgekit", "search", str(desk / "search.toml")]
     running = subprocess.Popen(

@@ -65,6 +65,7 @@ def test_what_a_search_leaves(straight: Path) -> None:
     assert (out / "pareto.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["measuring neck.smooth3.conv", "measuring combination 2", "detect"])
 def test_an_interrupted_search_goes_on_where_it_was(
     tmp_path: Path, straight: Path, write_recipe: Write, text: str
@@ -142,6 +143,6 @@ def test_pictures_that_are_not_there(tmp_path: Path, write_recipe: Write) -> Non
 def test_a_budget_out_of_reach_is_said_before_anything_is_measured(tmp_path: Path, write_recipe: Write) -> None:
     path = write_recipe(tmp_path, budget="[budget]\nmean_bits = 1.5")
     said: list[str] = []
-    with pytest.raises(ConfigError, match=r"budget.mean_bits 1.5 is out of reach; the smallest is 3.4\d+ bits"):
+    with pytest.raises(ConfigError, match=r"budget.mean_bits 1.5 is out of reach; the smallest is 3.5\d+ bits"):
         search(path, progress=lambda done, total, text: said.append(text))
     assert not any(text.startswith("measuring") for text in said)
