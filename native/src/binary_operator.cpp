@@ -90,7 +90,20 @@ OrtStatus *create_kernel(Kind kind, const OrtKernelInfo *info, void **kernel) {
     return nullptr;
 }
 
+constexpr int64_t kMost = 1 << 20;  // of any side, pad or number of images: what comes from a model may be anything
+
+// Whether a tensor's sides are known, and such that nothing overflows.
+bool is_usable(const Tensor &tensor) {
+    for (int64_t side : tensor.shape) {
+        if (side < 0 || side > kMost) return false;
+    }
+    return true;
+}
+
 int64_t out_side(int64_t side, int64_t before, int64_t after, int64_t kernel, int64_t stride) {
+    for (int64_t each : {side, before, after, kernel, stride}) {
+        if (each < 0 || each > kMost) return 0;
+    }
     const int64_t padded = side + before + after;
     return padded < kernel || stride < 1 ? 0 : (padded - kernel) / stride + 1;
 }
@@ -171,6 +184,7 @@ OrtStatus *compute(Kind kind, const Kernel &kernel, OrtKernelContext *context) {
     if (x.shape.size() != 4 || x.shape[3] != last) {
         return refusal(kOrtInvalidArgument, "x is not (N, H, W, " + std::to_string(last) + ")");
     }
+    if (!is_usable(x)) return refusal(kOrtInvalidArgument, "a side of x is more than 2^20");
     const int64_t rows = out_side(x.shape[1], g.pad_top, g.pad_bottom, g.kernel_h, g.stride_h);
     const int64_t columns = out_side(x.shape[2], g.pad_left, g.pad_right, g.kernel_w, g.stride_w);
     const std::vector<int64_t> shape = {x.shape[0], rows, columns, g.out_channels};
@@ -207,9 +221,7 @@ OrtStatus *infer_shape(Kind kind, OrtShapeContext *context) {
     if (x.shape.size() != 4 || weights.shape.size() != 4)
         return refusal(kOrtInvalidArgument, "x and weights have rank 4");
     // Of a side that is known only at the run nothing is said, and nothing wrong.
-    for (int64_t side : x.shape) {
-        if (side < 0) return nullptr;
-    }
+    if (!is_usable(x) || !is_usable(weights)) return nullptr;
     int64_t strides[2] = {}, pads[4] = {};
     if (OrtStatus *status = infer_ints(context, "strides", 2, strides)) return status;
     if (OrtStatus *status = infer_ints(context, "pads", 4, pads)) return status;
@@ -274,7 +286,7 @@ OrtStatus *create_signs(const OrtKernelInfo *info, void **kernel) {
 OrtStatus *compute_signs(int32_t groups, OrtKernelContext *context) {
     Tensor x;
     if (OrtStatus *status = read_input(context, 0, &x)) return status;
-    if (x.shape.size() != 4 || x.shape[3] % groups != 0) {
+    if (x.shape.size() != 4 || !is_usable(x) || x.shape[3] % groups != 0) {
         return refusal(kOrtInvalidArgument, "x is not (N, H, W, channels) with channels a multiple of group");
     }
     void *bits = nullptr;
@@ -288,10 +300,10 @@ OrtStatus *infer_signs(OrtShapeContext *context) {
     int64_t groups = 0;
     if (OrtStatus *status = infer_input(context, 0, &x)) return status;
     if (OrtStatus *status = infer_int(context, "group", &groups)) return status;
-    if (x.shape.size() != 4 || groups < 1) return refusal(kOrtInvalidArgument, "x has rank 4, and group is at least 1");
-    for (int64_t side : x.shape) {
-        if (side < 0) return nullptr;
+    if (x.shape.size() != 4 || groups < 1 || groups > kMost) {
+        return refusal(kOrtInvalidArgument, "x has rank 4, and group is at least 1");
     }
+    if (!is_usable(x)) return nullptr;
     x.shape[3] = groups * ((x.shape[3] / groups + 31) / 32);
     return infer_output(context, 0, kOrtUint32, x.shape);
 }
