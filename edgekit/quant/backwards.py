@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from edgekit.graph.operators import CLAMPS, commutes, tensor_inputs
+from edgekit.graph.operators import CLAMPS, commutes, is_weighted, tensor_inputs
 from edgekit.precision import QuantSpec
 
 
@@ -41,4 +41,7 @@ def _read_here_alone(value: ir.Value) -> bool:
 
 def _is_unplanned_relu(value: ir.Value, known: dict[str, QuantSpec]) -> bool:
     producer = value.producer()
-    return str(value.name) not in known and producer is not None and producer.op_type == "Relu"
+    # a layer that reads a tensor without a grid reads float, by decision of the training
+    read_by_layers = any(is_weighted(use.node) for use in value.uses())
+    made_by_relu = producer is not None and producer.op_type == "Relu"
+    return str(value.name) not in known and made_by_relu and not read_by_layers

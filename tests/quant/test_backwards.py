@@ -2,12 +2,13 @@
 
 import numpy as np
 import torch
+from torch import nn
 
 from edgekit.graph.lower import lower
 from edgekit.graph.runner import Runner
-from edgekit.quant import float_twin, plan_for_graph, plan_of
+from edgekit.quant import LayerBits, calibrate, float_twin, plan_for_graph, plan_of, prepare
 from edgekit.quant.backwards import grids_behind
-from tests.quant.nets import graph_of, images
+from tests.quant.nets import Forked, graph_of, images, trained
 from tests.quant.test_plan import ready
 
 
@@ -56,3 +57,17 @@ def test_grids_stop_where_others_read_too() -> None:
     name = str(concat.inputs[0].name)
     found = grids_behind(graph, {str(concat.outputs[0].name): spec, name: own})
     assert found[name] == own and str(concat.inputs[1].name) not in found
+
+
+def test_a_layer_that_reads_float_keeps_reading_float() -> None:
+    """The operand of the sum is what a layer without a quantiser of its input reads."""
+
+    def rule(name: str, module: nn.Module) -> LayerBits:
+        return LayerBits(8, 8 if name in ("last", "right.1.conv") else None)
+
+    model = prepare(trained(Forked()), images(), rule)
+    calibrate(model, [images(4)])
+    graph = graph_of(float_twin(model))
+    plan = plan_for_graph(graph, model)
+    left = next(node for node in graph.graph if node.name == "/left/conv/Conv")
+    assert str(left.inputs[0].name) not in plan.activations
