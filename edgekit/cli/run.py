@@ -78,10 +78,8 @@ def run(
         opened_gate = None if gate is None else stack.enter_context(open_gate(gate, when))
         habits.check_imgsz(imgsz, detector.preprocess.height, detector.preprocess.width)
         detector.decode = habits.with_thresholds(detector.decode, iou, max_det)
-        with (
-            open_source(named, policy, pairs=detector.preprocess.pairs) as stream,
-            screen.progress("frames") as progress,
-        ):
+        pairs = detector.preprocess.pairs
+        with open_source(named, policy, pairs=pairs) as stream, screen.progress("frames") as progress:
             total = frames or stream.source.frame_count or 0
             summary = fly(
                 detector,
