@@ -51,6 +51,7 @@ def export(
     family: Optional[str] = options.FAMILY,
     name: Optional[str] = typer.Option(None, "--name", metavar="TEXT", help="The model's name; default: the file's."),
     licence: Optional[str] = typer.Option(None, "--licence", metavar="TEXT", help="Licence of the weights."),
+    golden: int = typer.Option(2, "--golden", metavar="N", min=0, help="Golden images inside; 0 makes the least file."),
     gate: bool = typer.Option(True, "--gate/--no-gate", help="Refuse to write what fails parity."),
     as_json: bool = options.JSON,
 ) -> None:
@@ -91,7 +92,13 @@ def export(
         ranges=ranges,
     )
     chosen = ExportOptions(
-        quantize=quantizing, lowerings=tuple(names) or None, name=name, licence=licence, family=family, gate=gate
+        quantize=quantizing,
+        lowerings=tuple(names) or None,
+        name=name,
+        licence=licence,
+        family=family,
+        golden_images=golden,
+        gate=gate,
     )
     if export_precisions.is_checkpoint_of_many(model, precision) and precision is None and not fp32:
         _check_trained(model, True, int8, calib, plan)

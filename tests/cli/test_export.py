@@ -163,6 +163,18 @@ def test_narrow_weights_end_to_end(edgekit, tiny_model, pictures, tmp_path):
     ort.InferenceSession(str(single), providers=["CPUExecutionProvider"])
 
 
+def test_without_golden_images_a_bundle_is_smaller(edgekit, tiny_model, pictures, tmp_path):
+    sizes = {}
+    for count in (0, 2):
+        path = tmp_path / "{}.ekb".format(count)
+        done = edgekit("export", tiny_model, "--fp32", "--images", pictures[0], "--golden", count, "-o", path, "--json")
+        assert done.status == 0, done.err
+        assert done.json["golden_images"] == count
+        sizes[count] = path.stat().st_size
+    assert sizes[0] < sizes[2]
+    assert edgekit("check", tmp_path / "0.ekb").status == 0
+
+
 def test_a_plan_is_for_its_own_model(edgekit, tiny_model, pictures, tmp_path):
     plan, other = tmp_path / "plan.json", tmp_path / "other.onnx"
     assert edgekit("quantize", tiny_model, "--calib", pictures[0], "-o", plan, "--float-layers", "none").status == 0
