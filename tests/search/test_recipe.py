@@ -9,7 +9,7 @@ from edgekit.errors import ConfigError
 from edgekit.search.recipe import SearchRecipe
 from edgekit.train.recipe import Recipe
 
-SHIPPED = Path(__file__).parents[2] / "recipes" / "search_hit_uav.toml"
+SHIPPED = sorted((Path(__file__).parents[2] / "recipes").glob("search_*.toml"))
 HEAD = 'name = "a"\ntrain = "t.toml"\nout = "runs/a"\n'
 BUDGET = "[budget]\nmean_bits = 4\n"
 
@@ -20,11 +20,12 @@ def read(folder: Path, text: str) -> SearchRecipe:
     return read_toml(path, SearchRecipe)
 
 
-def test_the_shipped_recipe() -> None:
-    recipe = read_toml(SHIPPED, SearchRecipe)
-    training = read_toml(SHIPPED.parents[1] / recipe.train, Recipe)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_shipped_recipes(path: Path) -> None:
+    recipe = read_toml(path, SearchRecipe)
+    training = read_toml(path.parents[1] / recipe.train, Recipe)
     assert training.quant is not None and training.init and recipe.out.startswith("runs/")
-    assert recipe.budget.limits()["mean_bits"] <= 4.0
+    assert recipe.budget.limits()["bytes"] < 500_000  # of 3.65 MB as float32
 
 
 def test_limits_in_one_unit(tmp_path: Path) -> None:

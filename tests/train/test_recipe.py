@@ -10,7 +10,7 @@ from edgekit.models.classifiers import CLASSIFIERS
 from edgekit.train.recipe import Recipe
 from edgekit.train.tasks import read_recipe
 
-RECIPES = sorted(p for p in Path(__file__).parents[2].glob("recipes/*.toml") if not p.stem.startswith("search_"))
+RECIPES = sorted(p for p in Path(__file__).parents[2].glob("recipes/**/*.toml") if not p.stem.startswith("search_"))
 MINIMAL = 'name = "a"\nmodel = "yolox_nano"\nout = "runs/a"\n'
 
 
