@@ -5,9 +5,10 @@ python3 native/newest_glibc.py libedgekit.so 2.28      fails where it is newer t
 
 import re
 import sys
+from typing import Tuple  # the tests run it under Python 3.6, too
 
 
-def newest_glibc(library: bytes) -> tuple[int, ...]:
+def newest_glibc(library: bytes) -> Tuple[int, ...]:
     """The version, such as (2, 28), from the names of symbol versions in an ELF file; () where it names none."""
     found = re.findall(rb"\0GLIBC_(\d+(?:\.\d+)+)(?=\0)", library)
     return max((tuple(int(part) for part in version.split(b".")) for version in found), default=())
@@ -19,8 +20,8 @@ def main() -> None:
         newest = newest_glibc(stream.read())
     text = ".".join(map(str, newest)) or "none"
     if newest > most:
-        sys.exit(f"error: {path} asks for glibc {text}, at most {sys.argv[2]} was wanted")
-    sys.stdout.write(f"{path}: newest glibc symbol {text}\n")
+        sys.exit("error: {} asks for glibc {}, at most {} was wanted".format(path, text, sys.argv[2]))
+    sys.stdout.write("{}: newest glibc symbol {}\n".format(path, text))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DEVICE_FOLDERS = ("process", "ops", "nvidia", "runtime", "builders", "bench", "data", "delta", "cli")
-WORKSTATION = {"metrics", "graph", "models", "quant", "distill", "train", "export"}
+WORKSTATION = {"metrics", "graph", "models", "quant", "distill", "train", "export", "search"}
 # The modules whose business is one of the heavy libraries, and what must be installed to import them.
 MAY_IMPORT = {
     "edgekit.runtime.backends.ort": {"onnxruntime"},

@@ -18,8 +18,8 @@ def fly(clock, fakes):
         detector = fakes.Detector(clock)
         calls = []
 
-        def watched(image_hwc, conf=None):
-            detections = detector(image_hwc, conf)
+        def watched(image_hwc, conf=None, infrared_hw=None):
+            detections = detector(image_hwc, conf, infrared_hw=infrared_hw)
             runner.detector.stages = detector.stages
             script(len(calls))
             calls.append(clock())

@@ -19,7 +19,7 @@ from edgekit.bundle import open_bundle
 from edgekit.cli import app
 from edgekit.nvidia import trt_engine
 from edgekit.runtime import device
-from edgekit.runtime.lowering import preferred_lowerings
+from edgekit.runtime.lowering import choose_lowering
 from tests.nvidia.fake_gpu import FakeGpu
 from tests.nvidia.fake_tensorrt import VERSIONS, install_tensorrt
 from tests.nvidia.test_cuda_doors import NONE_LEFT, install
@@ -60,7 +60,8 @@ def on_processor(lowering, folder):
 def networks(tmp_path_factory):
     """What an INT8 engine and what its FP16 twin compute, each by another right implementation."""
     folder = str(tmp_path_factory.mktemp("networks"))
-    return on_processor(preferred_lowerings()[0], folder), on_processor("fp32", folder)
+    int8 = choose_lowering(open_bundle(STUDENT).lowerings)
+    return on_processor(int8, folder), on_processor("fp32", folder)
 
 
 class Machine:
