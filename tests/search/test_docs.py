@@ -24,6 +24,7 @@ def test_every_method_has_its_row() -> None:
     assert re.findall(r"^\| `([\w-]+)` \| (?:least|GHOST|`hq`|the largest)", PAGE, re.MULTILINE) == list(METHODS)
 
 
+@pytest.mark.slow
 def test_the_program_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_recipe: Write) -> None:
     write_recipe(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -140,6 +140,7 @@ def test_pictures_that_are_not_there(tmp_path: Path, write_recipe: Write) -> Non
         search(path)
 
 
+@pytest.mark.slow
 def test_a_budget_out_of_reach_is_said_before_anything_is_measured(tmp_path: Path, write_recipe: Write) -> None:
     path = write_recipe(tmp_path, budget="[budget]\nmean_bits = 1.5")
     said: list[str] = []
