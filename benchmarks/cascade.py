@@ -170,7 +170,7 @@ class Replay:
         self._scores = scores
         self.at = 0
 
-    def __call__(self, image_hwc: np.ndarray, conf: float, max_det: int) -> range:
+    def __call__(self, image_hwc: np.ndarray, conf: float, max_det: int, infrared_hw: object = None) -> range:
         return range(int(self._scores[self.at] >= conf))
 
 
