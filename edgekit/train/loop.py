@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from edgekit.config import read_toml
 from edgekit.data.augment import Labelled
 from edgekit.data.dataset import Dataset
 from edgekit.errors import ConfigError
@@ -50,13 +49,13 @@ def phase_of(recipe: Recipe, epoch: int) -> Phase:
     return Phase((recipe.crop, recipe.crop), recipe.batch, False)
 
 
-def train(recipe: Recipe | str | os.PathLike[str], *, resume: bool = False, progress: Report | None = None) -> Path:
-    """Train what a recipe says; returns the checkpoint, beside which lies the model as `<recipe.name>.onnx`.
+def train(recipe: Recipe, *, resume: bool = False, progress: Report | None = None) -> Path:
+    """Train the detector of a recipe; returns the checkpoint, beside which lies the model as `<recipe.name>.onnx`.
 
     A quantised network has no ONNX file beside it, which would be without its grids: export the checkpoint.
 
     Args:
-        recipe: a recipe, or the path of its TOML file.
+        recipe: the run; `edgekit.train.train` reads one from its file.
         resume: continue from the checkpoint in the recipe's folder.
         progress: called with (steps done, steps in all, text) after each step.
 
@@ -65,8 +64,6 @@ def train(recipe: Recipe | str | os.PathLike[str], *, resume: bool = False, prog
         DataError: the data cannot be read, or the loss is not finite.
         TrainingInterrupted: Ctrl-C; a checkpoint was written.
     """
-    if not isinstance(recipe, Recipe):
-        recipe = read_toml(recipe, Recipe)
     if not resume and latest_checkpoint(recipe).exists():
         raise ConfigError(f"{recipe.out} holds a run already; resume it, or delete the folder to start again")
     sets = open_sets(recipe, progress)
