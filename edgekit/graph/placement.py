@@ -63,7 +63,8 @@ def place_every_tensor(graph: ir.Graph, plan: QuantPlan, looked_up: bool = False
     """Every input and output of the operators that run on integers.
 
     An operator without weights is one of them when an integer operator feeds it and a weighted one comes after it: what
-    stands before the first integer convolution, and behind the last convolution of all, stays in float.
+    stands before the first integer convolution, and behind the last convolution of all, stays in float. A layer whose
+    output has no grid computes in float, from the codes that it was trained to read.
 
     Args:
         graph: canonical.
@@ -75,10 +76,16 @@ def place_every_tensor(graph: ir.Graph, plan: QuantPlan, looked_up: bool = False
     specs = grids.specs
     planned = _planned_layers(graph, plan)
     kept = float_prefix(graph, planned, looked_up)
-    kept |= {str(n.name): "its output is an output of the network" for n in planned if _is_last(n)}
+    kept |= {
+        str(n.name): "its output is an output of the network" for n in planned if _written_value(n).is_graph_output()
+    }
+    ungridded = [n for n in planned if n.name not in kept and _written_value(n).name not in specs]
+    kept |= {str(n.name): "its output has no grid" for n in ungridded}
     layers = [n for n in planned if n.name not in kept]
     integer = _integer_nodes(graph, set(layers), specs)
     uses: dict[str, list[tuple[str, int]]] = {}
+    for node in ungridded:
+        _add_use(uses, specs, node, 0)
     for node in integer:
         for index, value in enumerate(node.inputs):
             if value in tensor_inputs(node) and node.op_type not in CLAMPS:
@@ -143,9 +150,10 @@ def _one_scale(concat: ir.Node, specs: dict[str, QuantSpec]) -> bool:
     return all(n in specs for n in names) and len({specs[str(n)].scale for n in names}) == 1
 
 
-def _is_last(node: ir.Node) -> bool:
+def _written_value(node: ir.Node) -> ir.Value:
+    """What a Q behind a weighted node reads: its output, or that of the clamp that vanishes into the Q."""
     clamp = clamp_after(node)
-    return (clamp if clamp is not None else node).outputs[0].is_graph_output()
+    return (clamp if clamp is not None else node).outputs[0]
 
 
 def _stem_reasons(graph: ir.Graph, planned: list[ir.Node]) -> dict[str, str]:

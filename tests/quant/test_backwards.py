@@ -1,14 +1,17 @@
 """What stands before a join or a sum gets the grid behind it, so that processors stay on integers."""
 
 import numpy as np
+import onnx_ir as ir
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
+from edgekit.graph.lint import lint
 from edgekit.graph.lower import lower
 from edgekit.graph.runner import Runner
 from edgekit.quant import LayerBits, calibrate, float_twin, plan_for_graph, plan_of, prepare
 from edgekit.quant.backwards import grids_behind
-from tests.quant.nets import Forked, graph_of, images, trained
+from tests.quant.nets import Block, Forked, graph_of, images, trained, widths
 from tests.quant.test_plan import ready
 
 
@@ -71,3 +74,59 @@ def test_a_layer_that_reads_float_keeps_reading_float() -> None:
     plan = plan_for_graph(graph, model)
     left = next(node for node in graph.graph if node.name == "/left/conv/Conv")
     assert str(left.inputs[0].name) not in plan.activations
+
+
+class Pyramid(nn.Module):
+    """Pools in a row that one join reads, and a sum with a tensor that was resized, whose original a layer reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = Block(3, 16)
+        self.wide = Block(16, 16)
+        self.pool = nn.MaxPool2d(3, 1, 1)
+        self.joined = Block(48, 16)
+        self.down = Block(16, 16, stride=2)
+        self.top = nn.Conv2d(16, 16, 1)
+        self.last = nn.Conv2d(16, 20, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        one = self.wide(self.stem(x))
+        two = self.pool(one)
+        joined = self.joined(torch.cat((one, two, self.pool(two)), dim=1))
+        low = self.down(joined)
+        total = joined + functional.interpolate(low, scale_factor=2.0)
+        return self.last(total).sigmoid(), self.top(low).sigmoid()
+
+
+def pyramid() -> tuple[nn.Module, ir.Model]:
+    size = (16, 12)
+    model = prepare(trained(Pyramid()), images(size=size), widths(4, 8))
+    calibrate(model, [images(4, size)])
+    return model.eval(), graph_of(float_twin(model.eval()), size)
+
+
+def test_pools_that_hand_a_tensor_on_to_the_join_do_not_stop_its_grid() -> None:
+    model, graph = pyramid()
+    plan = plan_for_graph(graph, model)
+    concat = next(node for node in graph.graph if node.op_type == "Concat")
+    wide = next(node for node in graph.graph if node.name == "/wide/conv/Conv")
+    for value in (*concat.inputs, wide.outputs[0]):
+        assert plan.activations[str(value.name)] == plan_of(model).activations["joined.conv"], value.name
+
+
+def test_a_moved_operand_of_a_sum_keeps_the_grid_of_what_was_moved() -> None:
+    model, graph = pyramid()
+    plan = plan_for_graph(graph, model)
+    resize = next(node for node in graph.graph if node.op_type == "Resize")
+    assert plan.activations[str(resize.outputs[0].name)] == plan_of(model).activations["top"]
+
+
+def test_a_layer_without_a_grid_behind_it_computes_in_float_from_codes() -> None:
+    model, graph = pyramid()
+    lowered = lower("ort-x86", graph, plan_for_graph(graph, model))
+    last = {str(node.name): node for node in lowered.model.graph if node.name in ("/last/Conv", "/top/Conv")}
+    assert set(lowered.kept_float) >= set(last)
+    for node in last.values():
+        assert node.inputs[0].producer().op_type == "DequantizeLinear"
+        assert node.inputs[1].const_value is not None  # no DQ to be run with every frame
+    assert not lint(lowered.model, "ort-x86")
