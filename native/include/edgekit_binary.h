@@ -42,6 +42,15 @@ typedef struct {
     int32_t padding; /* EDGEKIT_BINARY_PAD_*: what stands outside the image, 0 or +1 */
 } edgekit_binary_geometry;
 
+/* Numbers as codes of 8 bits: value = (code - zero_point) * scale, both operations rounded to float. A value becomes
+ * the code clip(round half to even(value / scale) + zero_point, least code, greatest code), the quotient rounded to
+ * float: ONNX's DequantizeLinear and QuantizeLinear. */
+typedef struct {
+    float scale;        /* 1e-30 to 1e30 */
+    int32_t zero_point; /* one of the codes */
+    int32_t is_signed;  /* 0: uint8_t, 1: int8_t */
+} edgekit_binary_codes;
+
 typedef struct edgekit_binary_conv edgekit_binary_conv;
 
 /* Make a convolution. weights: (out_channels, kernel_h, kernel_w, in_channels / groups), of which the sign counts.
@@ -66,6 +75,10 @@ EDGEKIT_API int edgekit_binary_pack_float(const edgekit_binary_conv *conv, const
 EDGEKIT_API int edgekit_binary_pack_int8(const edgekit_binary_conv *conv, const int8_t *x, int64_t pixels,
                                          uint32_t *bits);
 
+/* The same of codes with a zero point: the bit is code < zero_point. */
+EDGEKIT_API int edgekit_binary_pack_codes(const edgekit_binary_conv *conv, const void *x,
+                                          const edgekit_binary_codes *codes, int64_t pixels, uint32_t *bits);
+
 /* Convolve the bits (images, height, width, words in). Output rows are numbered through all images; rows row_begin to
  * row_end - 1 are computed and written at their place in `out`: (images, rows, columns, out_channels) of float or
  * int8_t, or (images, rows, columns, words out) of uint32_t. */
@@ -81,6 +94,14 @@ EDGEKIT_API int edgekit_binary_conv_run(const edgekit_binary_conv *conv, const u
 EDGEKIT_API int edgekit_binary_conv_add(const edgekit_binary_conv *conv, const uint32_t *bits, int32_t images,
                                         int32_t height, int32_t width, int64_t row_begin, int64_t row_end,
                                         const float *residual, float low, float high, float *out, uint32_t *out_bits);
+
+/* The same, where the residual, the result or both are codes of 8 bits; null says that they are floats. Of a result in
+ * codes, out_bits are those of the codes: code < zero_point. */
+EDGEKIT_API int edgekit_binary_conv_add_codes(const edgekit_binary_conv *conv, const uint32_t *bits, int32_t images,
+                                              int32_t height, int32_t width, int64_t row_begin, int64_t row_end,
+                                              const void *residual, const edgekit_binary_codes *residual_codes,
+                                              float low, float high, void *out, const edgekit_binary_codes *out_codes,
+                                              uint32_t *out_bits);
 
 #ifdef __cplusplus
 }

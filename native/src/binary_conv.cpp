@@ -6,6 +6,7 @@
 #include <new>
 #include <vector>
 
+#include "binary_codes.h"
 #include "binary_kernels.h"
 #include "edgekit_binary.h"
 
@@ -326,12 +327,34 @@ inline void put_bits(uint32_t *row, int channel, uint64_t bits, int lanes) {
 struct Target {
     int output;  // EDGEKIT_BINARY_TO_*, or kToSum
     void *out;
-    const float *residual;  // of kToSum, like the two limits; null for none
+    const void *residual;  // of kToSum, like what follows but for the bits; null for none
     float low, high;
+    const edgekit::CodeGrid *residual_grid, *out_grid;  // null for floats
     uint32_t *signs;  // bits that are written, of which each pixel's are cleared first; null for none
 };
 
 constexpr int kToSum = -1;
+
+// `block.channels` values from `place` on, and the bits of those below 0. Codes on either side are floats in between.
+uint64_t write_sum(const edgekit_binary_conv &conv, const Block &block, const int32_t *counts, const int32_t *base,
+                   const Target &target, int64_t place) {
+    const edgekit::CodeKernels &codes = *edgekit::code_kernels(conv.kind);
+    alignas(64) float added[kBinaryLanes], sums[kBinaryLanes];
+    const float *residual = nullptr;
+    if (target.residual && target.residual_grid) {
+        const uint8_t *from = static_cast<const uint8_t *>(target.residual) + place;
+        codes.to_values(from, *target.residual_grid, block.channels, added);
+        residual = added;
+    } else if (target.residual) {
+        residual = static_cast<const float *>(target.residual) + place;
+    }
+    float *y = target.out_grid ? sums : static_cast<float *>(target.out) + place;
+    const uint64_t bits =
+        conv.kernels->to_sum(counts, base, conv.multiplier.data() + block.slot, conv.offset.data() + block.slot,
+                             residual, target.low, target.high, block.channels, y);
+    if (!target.out_grid) return bits;
+    return codes.to_codes(sums, *target.out_grid, block.channels, static_cast<uint8_t *>(target.out) + place);
+}
 
 void write_pixel(const edgekit_binary_conv &conv, size_t block_index, const int32_t *counts, int border_class,
                  const Target &target, int64_t pixel) {
@@ -341,9 +364,7 @@ void write_pixel(const edgekit_binary_conv &conv, size_t block_index, const int3
     const float *offset = conv.offset.data() + block.slot;
     const int64_t place = pixel * conv.g.out_channels + block.channel;
     if (target.output == kToSum) {
-        const float *residual = target.residual ? target.residual + place : nullptr;
-        const uint64_t bits = conv.kernels->to_sum(counts, &conv.base[table], multiplier, offset, residual, target.low,
-                                                   target.high, block.channels, static_cast<float *>(target.out) + place);
+        const uint64_t bits = write_sum(conv, block, counts, &conv.base[table], target, place);
         if (target.signs) put_bits(target.signs + pixel * conv.words_out, block.channel, bits, block.channels);
     } else if (target.output == EDGEKIT_BINARY_TO_FLOAT) {
         conv.kernels->to_float(counts, &conv.base[table], multiplier, offset, block.channels,
@@ -525,14 +546,38 @@ int edgekit_binary_conv_run(const edgekit_binary_conv *conv, const uint32_t *bit
     if (!conv || !bits || !out) return EDGEKIT_BAD_POINTER;
     if (output < EDGEKIT_BINARY_TO_FLOAT || output > EDGEKIT_BINARY_TO_BITS) return EDGEKIT_BAD_VALUE;
     uint32_t *signs = output == EDGEKIT_BINARY_TO_BITS ? static_cast<uint32_t *>(out) : nullptr;
-    return run_rows(*conv, bits, images, height, width, row_begin, row_end, {output, out, nullptr, 0, 0, signs});
+    return run_rows(*conv, bits, images, height, width, row_begin, row_end,
+                    {output, out, nullptr, 0, 0, nullptr, nullptr, signs});
 }
 
 int edgekit_binary_conv_add(const edgekit_binary_conv *conv, const uint32_t *bits, int32_t images, int32_t height,
                             int32_t width, int64_t row_begin, int64_t row_end, const float *residual, float low,
                             float high, float *out, uint32_t *out_bits) {
+    return edgekit_binary_conv_add_codes(conv, bits, images, height, width, row_begin, row_end, residual, nullptr, low,
+                                         high, out, nullptr, out_bits);
+}
+
+int edgekit_binary_conv_add_codes(const edgekit_binary_conv *conv, const uint32_t *bits, int32_t images, int32_t height,
+                                  int32_t width, int64_t row_begin, int64_t row_end, const void *residual,
+                                  const edgekit_binary_codes *residual_codes, float low, float high, void *out,
+                                  const edgekit_binary_codes *out_codes, uint32_t *out_bits) {
     if (!conv || !bits || !out) return EDGEKIT_BAD_POINTER;
     if (!(low <= high)) return EDGEKIT_BAD_VALUE;
+    edgekit::CodeGrid residual_grid, out_grid;
+    if (residual_codes && !edgekit::read_grid(*residual_codes, &residual_grid)) return EDGEKIT_BAD_VALUE;
+    if (out_codes && !edgekit::read_grid(*out_codes, &out_grid)) return EDGEKIT_BAD_VALUE;
     return run_rows(*conv, bits, images, height, width, row_begin, row_end,
-                    {kToSum, out, residual, low, high, out_bits});
+                    {kToSum, out, residual, low, high, residual_codes ? &residual_grid : nullptr,
+                     out_codes ? &out_grid : nullptr, out_bits});
+}
+
+int edgekit_binary_pack_codes(const edgekit_binary_conv *conv, const void *x, const edgekit_binary_codes *codes,
+                              int64_t pixels, uint32_t *bits) {
+    edgekit::CodeGrid grid;
+    if (!conv || !x || !codes || !bits) return EDGEKIT_BAD_POINTER;
+    if (pixels < 0) return EDGEKIT_BAD_SIZE;
+    if (!edgekit::read_grid(*codes, &grid)) return EDGEKIT_BAD_VALUE;
+    edgekit::code_kernels(conv->kind)->signs(static_cast<const uint8_t *>(x), grid, pixels * conv->g.groups,
+                                             conv->g.in_channels / conv->g.groups, bits);
+    return EDGEKIT_OK;
 }

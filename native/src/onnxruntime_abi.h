@@ -31,7 +31,7 @@ struct OrtApiBase {
 };
 
 constexpr uint32_t kOrtApiVersion = 16;
-enum OrtElement { kOrtFloat = 1, kOrtUint8 = 2, kOrtUint32 = 12 };
+enum OrtElement { kOrtFloat = 1, kOrtUint8 = 2, kOrtInt8 = 3, kOrtUint32 = 12 };
 enum OrtCode { kOrtFail = 1, kOrtInvalidArgument = 2 };
 constexpr int kOrtAttributeInt = 1;
 constexpr int kOrtAttributeInts = 2;

@@ -39,6 +39,20 @@ OrtStatus *read_tensor(const OrtValue *value, Tensor *tensor) {
     return status;
 }
 
+OrtStatus *any_constant(const OrtKernelInfo *info, size_t index, Tensor *tensor) {
+    int is_constant = 0;
+    const OrtValue *value = nullptr;
+    if (OrtStatus *status = ort_call<249, OrtStatus *>(g_api, info, index, &is_constant, &value)) return status;
+    if (!is_constant || value == nullptr) {
+        return refusal(kOrtInvalidArgument, "input " + std::to_string(index) + " is not a constant of the model");
+    }
+    return read_tensor(value, tensor);
+}
+
+OrtStatus *misfit(size_t index) {
+    return refusal(kOrtInvalidArgument, "input " + std::to_string(index) + " has another type or rank than it takes");
+}
+
 OrtStatus *infer(OrtShapeContext *context, const char *name, int kind, size_t count, int64_t *values) {
     const OrtOpAttribute *attribute = nullptr;
     if (OrtStatus *status =
@@ -63,18 +77,23 @@ OrtStatus *refusal(OrtCode code, const std::string &message) {
 }
 
 OrtStatus *read_constant(const OrtKernelInfo *info, size_t index, int element, size_t rank, Tensor *tensor) {
+    if (OrtStatus *status = any_constant(info, index, tensor)) return status;
+    return tensor->element == element && tensor->shape.size() == rank ? nullptr : misfit(index);
+}
+
+OrtStatus *read_scalar(const OrtKernelInfo *info, size_t index, int element, Tensor *tensor) {
+    if (OrtStatus *status = any_constant(info, index, tensor)) return status;
+    const std::vector<int64_t> &shape = tensor->shape;
+    const bool is_one = shape.empty() || (shape.size() == 1 && shape[0] == 1);
+    return tensor->element == element && is_one ? nullptr : misfit(index);
+}
+
+bool has_constant(const OrtKernelInfo *info, size_t index) {
     int is_constant = 0;
     const OrtValue *value = nullptr;
-    if (OrtStatus *status = ort_call<249, OrtStatus *>(g_api, info, index, &is_constant, &value)) return status;
-    if (!is_constant || value == nullptr) {
-        return refusal(kOrtInvalidArgument, "input " + std::to_string(index) + " is not a constant of the model");
-    }
-    if (OrtStatus *status = read_tensor(value, tensor)) return status;
-    if (tensor->element != element || tensor->shape.size() != rank) {
-        return refusal(kOrtInvalidArgument,
-                       "input " + std::to_string(index) + " has another type or rank than it takes");
-    }
-    return nullptr;
+    OrtStatus *status = ort_call<249, OrtStatus *>(g_api, info, index, &is_constant, &value);
+    if (status != nullptr) ort_call<93, void>(g_api, status);  // there are not so many inputs
+    return status == nullptr && is_constant != 0;
 }
 
 OrtStatus *read_int(const OrtKernelInfo *info, const char *name, int32_t *value) {

@@ -28,6 +28,8 @@ struct Tensor {
 // Of a kernel that is being made: a constant of the model, and attributes that must be there. Numbers are cut to -1 and
 // 2^20, which no operator takes.
 OrtStatus *read_constant(const OrtKernelInfo *info, size_t index, int element, size_t rank, Tensor *tensor);
+OrtStatus *read_scalar(const OrtKernelInfo *info, size_t index, int element, Tensor *tensor);  // of rank 0, or (1)
+bool has_constant(const OrtKernelInfo *info, size_t index);
 OrtStatus *read_int(const OrtKernelInfo *info, const char *name, int32_t *value);
 OrtStatus *read_ints(const OrtKernelInfo *info, const char *name, size_t count, int32_t *values);
 OrtStatus *read_float(const OrtKernelInfo *info, const char *name, float *value);

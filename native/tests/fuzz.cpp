@@ -165,24 +165,44 @@ bool convolve(Numbers &numbers, const edgekit_binary_geometry &g, const edgekit_
     return edgekit_binary_conv_run(conv, words, images, height, width, begin, end, output, out.data()) == EDGEKIT_OK;
 }
 
-// The same with a residual and limits, numbers and bits out.
+edgekit_binary_codes codes(Numbers &numbers) {
+    edgekit_binary_codes made;
+    made.scale = numbers.whole(0, 9) == 0 ? number_of(numbers) : 0.001f + numbers.unit();
+    made.is_signed = numbers.whole(0, 20) == 0 ? size_of(numbers) : numbers.whole(0, 1);
+    const int32_t least = made.is_signed == 1 ? -128 : 0;
+    made.zero_point = numbers.whole(0, 20) == 0 ? size_of(numbers) : numbers.whole(least, least + 255);
+    return made;
+}
+
+// The same with a residual and limits, each side floats or codes; numbers and bits out.
 bool convolve_and_add(Numbers &numbers, const edgekit_binary_geometry &g, const edgekit_binary_conv *conv) {
     const int32_t images = numbers.whole(0, 2), height = numbers.whole(0, 9), width = numbers.whole(0, 20);
     const int64_t rows = side_of(height, g.pad_top, g.pad_bottom, g.kernel_h, g.stride_h) * images;
     const int64_t pixels = rows * side_of(width, g.pad_left, g.pad_right, g.kernel_w, g.stride_w);
-    const Guarded bits(static_cast<size_t>(4 * edgekit_binary_conv_words_in(conv)) * images * height * width);
-    const size_t bytes = static_cast<size_t>(4 * pixels * g.out_channels);
-    const Guarded residual(bytes), out(bytes);
+    const size_t pixels_in = static_cast<size_t>(images) * height * width;
+    const Guarded bits(4 * edgekit_binary_conv_words_in(conv) * pixels_in), x(pixels_in * g.in_channels);
+    uint32_t *words = reinterpret_cast<uint32_t *>(bits.data());
+    const edgekit_binary_codes x_codes = codes(numbers), added = codes(numbers), given = codes(numbers);
+    edgekit_binary_pack_codes(conv, x.data(), numbers.whole(0, 20) ? &x_codes : nullptr, pixels_in, words);
+    const bool adds_codes = numbers.whole(0, 1), gives_codes = numbers.whole(0, 1);
+    const size_t count = static_cast<size_t>(pixels * g.out_channels);
+    const Guarded residual((adds_codes ? 1 : 4) * count), out((gives_codes ? 1 : 4) * count);
     const Guarded signs(static_cast<size_t>(4 * pixels * edgekit_binary_conv_words_out(conv)));
     float *values = reinterpret_cast<float *>(residual.data());
-    for (int64_t i = 0; i < pixels * g.out_channels; ++i) values[i] = number_of(numbers);
+    for (size_t i = 0; !adds_codes && i < count; ++i) values[i] = number_of(numbers);
     const int64_t begin = numbers.whole(0, 9) == 0 ? numbers.whole(-2, 12) : 0;
     const int64_t end = numbers.whole(0, 9) == 0 ? numbers.whole(-2, 12) : rows;
-    return edgekit_binary_conv_add(conv, reinterpret_cast<const uint32_t *>(bits.data()), images, height, width, begin,
-                                   end, numbers.whole(0, 2) ? values : nullptr, number_of(numbers), number_of(numbers),
-                                   numbers.whole(0, 9) ? reinterpret_cast<float *>(out.data()) : nullptr,
-                                   numbers.whole(0, 2) ? reinterpret_cast<uint32_t *>(signs.data()) : nullptr) ==
-           EDGEKIT_OK;
+    const void *from = numbers.whole(0, 2) ? residual.data() : nullptr;
+    void *to = numbers.whole(0, 9) ? out.data() : nullptr;
+    uint32_t *to_bits = numbers.whole(0, 2) ? reinterpret_cast<uint32_t *>(signs.data()) : nullptr;
+    const float low = number_of(numbers), high = number_of(numbers);
+    if (!adds_codes && !gives_codes) {
+        return edgekit_binary_conv_add(conv, words, images, height, width, begin, end, static_cast<const float *>(from),
+                                       low, high, static_cast<float *>(to), to_bits) == EDGEKIT_OK;
+    }
+    return edgekit_binary_conv_add_codes(conv, words, images, height, width, begin, end, from,
+                                         adds_codes ? &added : nullptr, low, high, to, gives_codes ? &given : nullptr,
+                                         to_bits) == EDGEKIT_OK;
 }
 
 bool binary(Numbers &numbers) {

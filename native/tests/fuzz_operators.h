@@ -92,30 +92,44 @@ inline int64_t out_side(int64_t side, int64_t before, int64_t after, int64_t ker
     return side + before + after < kernel ? 0 : (side + before + after - kernel) / stride + 1;
 }
 
-// The inputs that an operator of this name takes, as the model has them.
-inline std::vector<host::Tensor> inputs_of(Numbers &numbers, const std::string &name, const Model &m) {
+// A scale of codes, seldom one that is none.
+inline host::Tensor scale(Numbers &numbers) {
+    host::Tensor made = tensor(numbers, edgekit::kOrtFloat, {}, true);
+    const float odd[] = {0.0f, -1.0f, 1e-38f, 3e38f, std::numeric_limits<float>::quiet_NaN()};
+    const float value = numbers.whole(0, 30) == 0 ? odd[numbers.whole(0, 4)] : 0.001f + numbers.unit();
+    if (made.data.size() >= 4) std::memcpy(made.data.data(), &value, 4);
+    return made;
+}
+
+// The inputs that an operator takes, as the model has them: by its name and the elements that it says.
+inline std::vector<host::Tensor> inputs_of(Numbers &numbers, const OrtOperator *op, const Model &m) {
+    const std::string name = op->name(op);
     const int64_t depth = m.channels / m.groups, words = (depth + 31) / 32;
-    const auto numbers_nhwc = [&] {
-        return tensor(numbers, edgekit::kOrtFloat, {m.images, m.height, m.width, m.channels}, true);
+    std::vector<host::Tensor> inputs;
+    const auto add = [&](std::vector<int64_t> shape) {
+        inputs.push_back(tensor(numbers, op->input_type(op, inputs.size()), shape, true));
+    };
+    const auto add_grid = [&] {
+        inputs.push_back(scale(numbers));
+        add({});
     };
     if (name == "Table") {
         std::vector<int64_t> shape;
         for (int i = numbers.whole(0, 4); i > 0; --i) shape.push_back(numbers.whole(0, 30));
         return {tensor(numbers, edgekit::kOrtUint8, shape, false), tensor(numbers, edgekit::kOrtUint8, {256}, true)};
     }
-    if (name == "BinarySigns") return {numbers_nhwc()};
-    std::vector<host::Tensor> inputs;
-    inputs.push_back(name == "BinaryConv" ? numbers_nhwc()
-                                          : tensor(numbers, edgekit::kOrtUint32,
-                                                   {m.images, m.height, m.width, m.groups * words}, true));
-    inputs.push_back(
-        tensor(numbers, edgekit::kOrtUint32, {m.out_channels, m.kernel_h, m.kernel_w, words}, true));
-    for (int i = 0; i < 2; ++i) inputs.push_back(tensor(numbers, edgekit::kOrtFloat, {m.out_channels}, true));
-    if (name == "BinaryConvSum") {
-        const int64_t rows = out_side(m.height, m.pads[0], m.pads[2], m.kernel_h, m.strides[0]);
-        const int64_t columns = out_side(m.width, m.pads[1], m.pads[3], m.kernel_w, m.strides[1]);
-        inputs.push_back(tensor(numbers, edgekit::kOrtFloat, {m.images, rows, columns, m.out_channels}, true));
-    }
+    const bool has_bits = op->input_type(op, 0) == edgekit::kOrtUint32, in_codes = name.find("QLinear") == 0;
+    add({m.images, m.height, m.width, has_bits ? m.groups * words : m.channels});
+    if (!has_bits && in_codes) add_grid();
+    if (name.find("BinarySigns") != std::string::npos) return inputs;
+    add({m.out_channels, m.kernel_h, m.kernel_w, words});
+    for (int i = 0; i < 2; ++i) add({m.out_channels});
+    if (in_codes) add_grid();
+    if (name.find("BinaryConvSum") == std::string::npos) return inputs;
+    const int64_t rows = out_side(m.height, m.pads[0], m.pads[2], m.kernel_h, m.strides[0]);
+    const int64_t columns = out_side(m.width, m.pads[1], m.pads[3], m.kernel_w, m.strides[1]);
+    add({m.images, rows, columns, m.out_channels});
+    add_grid();
     return inputs;
 }
 
@@ -125,17 +139,23 @@ inline bool operators(Numbers &numbers) {
     const auto &all = host::registered().operators;
     const OrtOperator *op = all[static_cast<size_t>(numbers.whole(0, static_cast<int32_t>(all.size()) - 1))];
     const Model model = model_of(numbers);
-    const std::vector<host::Tensor> inputs = inputs_of(numbers, op->name(op), model);
+    const std::vector<host::Tensor> inputs = inputs_of(numbers, op, model);
     CHECK(inputs.size() == op->input_count(op));
     host::Info info = info_of(numbers, model);
+    host::Context context;
+    context.info = &info;
     for (size_t i = 0; i < inputs.size(); ++i) {
         CHECK(inputs[i].element == op->input_type(op, i));
         info.constants.push_back(i > 0 && numbers.whole(0, 40) != 0 ? &inputs[i] : nullptr);
+        context.inputs.push_back(&inputs[i]);
     }
-    host::Context context;
-    context.info = &info;
-    for (const host::Tensor &input : inputs) context.inputs.push_back(&input);
-    if (inputs.size() == 5 && numbers.whole(0, 2) == 0) context.inputs.back() = nullptr;  // it may be left out
+    // A sum's residual may be left out, and one of floats has no grid.
+    const size_t residual = inputs.size() - 3;
+    const bool adds = std::string(op->name(op)).find("BinaryConvSum") != std::string::npos;
+    if (adds && numbers.whole(0, 2) == 0) context.inputs[residual] = nullptr;
+    if (adds && inputs[residual].element == edgekit::kOrtFloat && numbers.whole(0, 9) != 0) {
+        info.constants[residual + 1] = info.constants[residual + 2] = nullptr;
+    }
     context.outputs.resize(op->output_count(op));
     for (size_t i = 0; i < context.outputs.size(); ++i) context.outputs[i].element = op->output_type(op, i);
     const std::string inferring = host::infer(op, &context);

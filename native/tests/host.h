@@ -53,7 +53,7 @@ inline std::string told(OrtStatus *status) {
     return owned ? owned->message : "";
 }
 
-inline size_t bytes_of(int element) { return element == kOrtUint8 ? 1 : 4; }
+inline size_t bytes_of(int element) { return element == kOrtUint8 || element == kOrtInt8 ? 1 : 4; }
 
 inline const Tensor *tensor_of(const void *handle) { return static_cast<const Tensor *>(handle); }
 
@@ -154,6 +154,7 @@ inline void fill(std::vector<OrtFunction> &table) {
         *out = reinterpret_cast<OrtValue *>(&tensor);
         return static_cast<OrtStatus *>(nullptr);
     });
+    put(93, [](OrtStatus *status) { delete reinterpret_cast<Status *>(status); });
     put(99, [](OrtShape *shape) { delete reinterpret_cast<Tensor *>(shape); });
     put(163, [](const OrtKernelInfo *info, const char *name, int64_t *values, size_t *size) -> OrtStatus * {
         const Info &given = *reinterpret_cast<const Info *>(info);
