@@ -91,7 +91,7 @@ def bundles(args: argparse.Namespace, folder: Path, onnx: str, video: str) -> tu
     spawn(sys.executable, "pictures", video, pictures, CALIBRATION_IMAGES)
     lowering = preferred_lowerings()[0]
     wanted = (
-        (args.bundle, folder / "fp32.ekb", ["--fp32", "--pictures", str(pictures)]),
+        (args.bundle, folder / "fp32.ekb", ["--fp32", "--images", str(pictures)]),
         (args.int8, folder / "int8.ekb", ["--int8", "--calib", str(pictures), "--lowering", lowering]),
     )
     for given, path, options in wanted:
