@@ -8,6 +8,9 @@ One thread. Contenders, for each set of kernels that runs here:
     float    bits in, float32 out
     packed   float32 in (packing included), float32 out, NHWC
     operator the best kernels as an operator in an onnxruntime session, float32 in and out
+    bare     `packed` by the best kernels, with weights and arrays that no other contender reads: what the operator is
+             held against. The other three share theirs, and find in the caches what the one before them left there
+    session  an onnxruntime session that does nothing, which `operator` contains
     fp32     onnxruntime, float32
     int8     onnxruntime, QLinearConv, uint8 x int8 per channel, NHWC
 
@@ -108,12 +111,21 @@ def contenders(side: int, channels: int, limits: dict) -> tuple[dict[str, Callab
         calls[f"{name}.bits"] = lambda conv=conv, bits=bits, out=out_bits: conv.run(bits, "bits", out)
         calls[f"{name}.float"] = lambda conv=conv, bits=bits, out=out: conv.run(bits, "float32", out)
         calls[f"{name}.packed"] = lambda conv=conv, bits=bits, out=out: conv.run(conv.pack(x, bits), "float32", out)
-    calls["operator"] = session_call(operator_model(weights, multiplier, offset, x.shape), x, native().path)
+    calls["bare"] = packed_call(BinaryConv(geometry, weights, multiplier, offset), x.copy())
+    calls["operator"] = session_call(operator_model(weights, multiplier, offset, x.shape), x.copy(), native().path)
+    calls["session"] = session_call(idle_model(), np.zeros((1, 1, 1, 1), np.float32))
     scaled = weights.transpose(0, 3, 1, 2) / np.sqrt(9.0 * channels, dtype=np.float32)
     calls["fp32"] = session_call(float_model(side, np.ascontiguousarray(scaled), CHAIN), x.transpose(0, 3, 1, 2))
     codes = np.clip(np.rint(x * 40 + 128), 0, 255).astype(np.uint8)
     calls["int8"] = session_call(int8_model(side, scaled, CHAIN), codes)
     return calls, side * side * 9 * channels * channels
+
+
+def packed_call(conv: BinaryConv, x: np.ndarray) -> Callable[[], object]:
+    """A call that packs and convolves `x` in arrays of its own."""
+    bits = conv.pack(x)
+    out = conv.run(bits)
+    return lambda: conv.run(conv.pack(x, bits), "float32", out)
 
 
 def check_against_onnxruntime(
@@ -175,6 +187,11 @@ def operator_model(weights: np.ndarray, multiplier: np.ndarray, offset: np.ndarr
     )
     tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     return model([node], tensors, list(shape), TensorProto.FLOAT, 1)
+
+
+def idle_model() -> onnx.ModelProto:
+    """One value that goes through a ReLU: what is left is the call of a session."""
+    return model([helper.make_node("Relu", ["x0"], ["x1"])], [], [1, 1, 1, 1], TensorProto.FLOAT, 1)
 
 
 def model(nodes: list, tensors: list, shape: list[int], kind: int, layers: int) -> onnx.ModelProto:
@@ -258,12 +275,17 @@ def table_of(macs: int, samples: dict[str, list[float]], products: dict[str, int
         if kind == "limit":
             continue
         row = {"median_ms": float(np.median(values)), "min_ms": min(values)}
+        if name == "session":
+            table[name] = row
+            continue
         row["gmacs"] = macs / row["median_ms"] * 1e-6
         if kind:
             row["share_of_limit"] = row["gmacs"] / (products[kernels] / np.median(samples[f"{kernels}.limit"]) * 1e-6)
         if name not in ("fp32", "int8"):
             row["faster_than_fp32"] = ratio_of_medians(samples["fp32"], values).to_json()
             row["faster_than_int8"] = ratio_of_medians(samples["int8"], values).to_json()
+        if name == "operator":
+            row["times_bare"] = ratio_of_medians(values, samples["bare"]).to_json()
         table[name] = row
     return table
 
@@ -272,12 +294,16 @@ def show(shapes: dict[str, dict[str, dict]]) -> None:
     for shape, table in shapes.items():
         print(f"{shape:16s} median ms   min ms   GMAC/s   of limit   x fp32 (95 %)           x int8 (95 %)")
         for name, row in table.items():
-            line = f"  {name:16s} {row['median_ms']:7.4f}  {row['min_ms']:7.4f}  {row['gmacs']:7.0f}"
+            line = f"  {name:16s} {row['median_ms']:7.4f}  {row['min_ms']:7.4f}"
+            if "gmacs" in row:
+                line += f"  {row['gmacs']:7.0f}"
             if "faster_than_fp32" in row:
                 line += f"   {row['share_of_limit']:7.0%}" if "share_of_limit" in row else " " * 10
                 for other in ("faster_than_fp32", "faster_than_int8"):
                     ratio = row[other]
                     line += f"   {ratio['speedup']:5.2f} ({ratio['low']:5.2f}..{ratio['high']:5.2f})"
+            if "times_bare" in row:
+                line += f"   {row['times_bare']['speedup']:5.2f} x bare"
             print(line)
 
 
