@@ -6,7 +6,10 @@
 HIT-UAV's validation split over Person, Car and Bicycle, scored as `edgekit val` does, `ort-x86`. Rows:
 
     any         networks of five precisions (recipes/student_hit_uav_any.toml), each opened from its one bundle
+    alone       the same without teaching from wider to narrower
+    mgda        the same with the gradients of the precisions combined by MGDA
     dedicated   networks of one width: the same start, samples and steps
+    long…       any of these, trained four times as long
     dropped     the 8-bit network after training (entropy, stem and predictors in float) with its low bits set to 0
     middle      the same with the middle of the cell that is left, the only thing that changes
 
@@ -112,26 +115,28 @@ def main() -> None:
             if not checkpoint.is_file() or run.name.count("-") != 1:
                 continue
             kind, seed = run.name.split("-")
-            score = score_any if kind == "any" else score_dedicated
-            score(report, checkpoint, int(seed), Path(name))
+            score = score_dedicated if kind.removeprefix("long").startswith("w") else score_any
+            score(report, checkpoint, kind, int(seed), Path(name))
     report.write()
     print(json.dumps(report.value))
 
 
-def score_any(report: Report, checkpoint: Path, seed: int, folder: Path) -> None:
+def score_any(report: Report, checkpoint: Path, kind: str, seed: int, folder: Path) -> None:
     """A network of all precisions, from its one bundle."""
-    if all(report.has("any", seed, bits) for bits in BITS):
+    if all(report.has(kind, seed, bits) for bits in BITS):
         return
     bundle = checkpoint.with_name("any.ekb")
     if not bundle.exists():
-        work = folder / f"any-{seed}"
+        work = folder / f"{kind}-{seed}"
         work.mkdir()
         done = export_precisions(checkpoint, work, "any")
         trained = [TrainedPrecision(bits, str(path), plan, record) for bits, path, plan, record in done]
         bundle_of_precisions(trained, str(bundle), options=OPTIONS)
     for bits in BITS:
-        report.score("any", seed, bits, bundle, bits, steps_of(checkpoint))
-    report.value["files"].append({"seed": seed, "bytes": bundle.stat().st_size, "precisions": parts(bundle, folder)})
+        report.score(kind, seed, bits, bundle, bits, steps_of(checkpoint))
+    report.value["files"].append(
+        {"kind": kind, "seed": seed, "bytes": bundle.stat().st_size, "precisions": parts(bundle, folder)}
+    )
     report.write()
 
 
@@ -150,14 +155,15 @@ def parts(bundle: Path, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def score_dedicated(report: Report, checkpoint: Path, seed: int, folder: Path) -> None:
+def score_dedicated(report: Report, checkpoint: Path, kind: str, seed: int, folder: Path) -> None:
     """A network of one width."""
-    bits = int(checkpoint.parent.name.split("-")[0][1:])
-    if report.has("dedicated", seed, bits):
+    length, width = kind.split("w")
+    row, bits = f"{length}dedicated", int(width)
+    if report.has(row, seed, bits):
         return
-    model, bundle = folder / f"w{bits}-{seed}.onnx", folder / f"w{bits}-{seed}.ekb"
+    model, bundle = folder / f"{kind}-{seed}.onnx", folder / f"{kind}-{seed}.ekb"
     bundle_from_model(str(model), str(bundle), plan=export_checkpoint(checkpoint, model), options=OPTIONS)
-    report.score("dedicated", seed, bits, bundle, steps=steps_of(checkpoint))
+    report.score(row, seed, bits, bundle, steps=steps_of(checkpoint))
 
 
 def drop_bits(report: Report, folder: Path, calib: str) -> None:

@@ -1,9 +1,15 @@
 """Train what benchmarks/any_precision.py scores: one network of five precisions a seed, and dedicated ones beside it.
 
-    python benchmarks/any_precision_train.py OUT NAME…     NAME: any-SEED, or wBITS-SEED for a network of one width
+    python benchmarks/any_precision_train.py OUT NAME…
 
-All start from the same float weights and see the same number of steps and samples; the recipe is
-recipes/student_hit_uav_any.toml. Each run is one process with one thread and leaves OUT/NAME/last.safetensors.
+    any-SEED         the recipe as it is, recipes/student_hit_uav_any.toml
+    alone-SEED       each precision for itself: no wider one teaches it
+    mgda-SEED        gradients of the precisions combined by MGDA instead of summed
+    wBITS-SEED       a network of one width
+    longKIND-SEED    any of these, four times as long
+
+All start from the same float weights; those of one length see the same number of steps and samples. Each run is one
+process with one thread and leaves OUT/NAME/last.safetensors.
 """
 
 import sys
@@ -18,17 +24,28 @@ from edgekit.train.loop import fit
 from edgekit.train.recipe import Quant, Recipe
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "student_hit_uav_any.toml"
+LONG = 4
 
 
 def recipe_of(name: str, out: Path) -> Recipe:
     """The recipe of a run by its name."""
     kind, seed = name.split("-")
     recipe = replace(read_toml(RECIPE, Recipe), name=name, out=str(out / name), seed=int(seed))
+    if kind.startswith("long"):
+        kind, epochs = kind.removeprefix("long"), LONG * recipe.epochs
+        recipe = replace(recipe, epochs=epochs, eval_every=epochs)
+    return replace(recipe, quant=_quant(kind, recipe.quant))
+
+
+def _quant(kind: str, recipe: Quant | None) -> Quant:
+    assert recipe is not None
     if kind == "any":
         return recipe
-    assert recipe.quant is not None
-    old = recipe.quant
-    return replace(recipe, quant=Quant(weight=int(kind[1:]), input=old.input, images=old.images, method=old.method))
+    if kind == "alone":
+        return replace(recipe, recursive=0.0)
+    if kind == "mgda":
+        return replace(recipe, combine="mgda")
+    return Quant(weight=int(kind[1:]), input=recipe.input, images=recipe.images, method=recipe.method)
 
 
 def main(out: Path, names: list[str]) -> None:
