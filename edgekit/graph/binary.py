@@ -20,6 +20,7 @@ from edgekit.graph.constants import constant_value
 from edgekit.ops.binary import BinaryGeometry
 from edgekit.precision import QuantPlan, QuantSpec
 
+COMPARISON = "GreaterOrEqual"
 SIGN_STEP = 2.0**-6
 SOURCE = "binary"
 _SIGNS = QuantSpec(8, (SIGN_STEP,), source=SOURCE)
@@ -135,7 +136,7 @@ def _signed(value: ir.Value | None) -> ir.Value | None:
     if (_scalar(where.inputs[1]), _scalar(where.inputs[2])) != (1.0, -1.0):
         return None
     compare = where.inputs[0].producer()
-    if compare is None or compare.op_type != "GreaterOrEqual" or _scalar(compare.inputs[1]) != 0.0:
+    if compare is None or compare.op_type != COMPARISON or _scalar(compare.inputs[1]) != 0.0:
         return None
     return compare.inputs[0]
 

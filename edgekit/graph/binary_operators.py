@@ -9,6 +9,7 @@ Needs: a graph with the pattern of `edgekit.graph.binary`. Does, for each chosen
     3  BinarySigns of what a BinaryConvSum gives is the second output of that: nothing is packed again
     4  a BinaryConvSum of which only the signs are read, and that adds nothing, becomes BinaryConvBits: a comparison of
        integers for each channel
+    5  codes of integer layers on either side go through as they are (`edgekit.graph.binary_codes`)
 
 Promises: every sum of signs is exact, and y = scale * sum + bias has two roundings, as `edgekit.ops.binary` says.
 """
@@ -20,12 +21,12 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.graph.binary import BinaryLayer, binary_layer
+from edgekit.graph.binary_codes import DOMAIN, pass_codes
 from edgekit.graph.constants import constant_value, static_shape
 from edgekit.graph.sources import SOURCE, layer_weight
 from edgekit.graph.transposes import TO_NCHW, TO_NHWC, cancel_transposes, drop_unused
 from edgekit.precision import QuantPlan, pack_signs, quantize
 
-DOMAIN = "edgekit"
 VERSION = 1
 _MOST = float(np.finfo(np.float32).max)
 
@@ -38,11 +39,14 @@ class Reading:
         name: of the tensor there: float NHWC, or packed signs.
         bits: whether it is packed signs, uint32 NHWC.
         channels: of the tensor.
+        codes: of what is given in codes beside its signs: the name of the codes in the canonical graph with Q/DQ, and
+            that of the tensor that has them here, NHWC.
     """
 
     name: str
     bits: bool
     channels: int
+    codes: tuple[str, str] | None = None
 
 
 def use_operators(model: ir.Model, layers: Mapping[str, BinaryLayer], plan: QuantPlan) -> dict[str, Reading]:
@@ -57,34 +61,43 @@ def use_operators(model: ir.Model, layers: Mapping[str, BinaryLayer], plan: Quan
         Name of a tensor that a binary layer gave (behind Add and Clip, where it took them in) -> where it is now.
     """
     graph = model.graph
-    given = {}
+    given: dict[str, _Replaced] = {}
     for name in layers:
         layer = binary_layer(_find(graph, name))
         assert layer is not None  # its tensors are others since the layers before it were replaced, its pattern is not
         result = _replace(graph, layer, plan)
-        given[result.name] = layer.geometry.out_channels, result.y
+        given[result.name] = result
     drop_unused(graph)
     cancel_transposes(graph)
     _hand_over_signs(graph)
     only_signs = _only_signs(graph)
     drop_unused(graph)
+    codes = pass_codes(graph)
     model.graph.opset_imports[DOMAIN] = VERSION
-    return {name: Reading(only_signs.get(y, y), y in only_signs, channels) for name, (channels, y) in given.items()}
+    return {name: _reading(each, only_signs, codes) for name, each in given.items()}
+
+
+def _reading(given: "_Replaced", only_signs: Mapping[str, str], codes: Mapping[str, str]) -> Reading:
+    if given.y in codes:
+        return Reading(given.signs, True, given.channels, (codes[given.y], given.y))
+    return Reading(only_signs.get(given.y, given.y), given.y in only_signs, given.channels)
 
 
 @dataclass(frozen=True, slots=True)
-class _Tail:
+class Tail:
     """What follows a binary convolution and is done by its operator.
 
     Attributes:
         result: the last value.
         before: the node in whose place the operator stands.
+        add: the Add of a residual, or None.
         residual: the tensor that is added, or None.
         low, high: the limits of the result.
     """
 
     result: ir.Value
     before: ir.Node
+    add: ir.Node | None = None
     residual: ir.Value | None = None
     low: float = -_MOST
     high: float = _MOST
@@ -94,26 +107,29 @@ class _Tail:
 class _Replaced:
     name: str
     y: str
+    signs: str
+    channels: int
 
 
 def _find(graph: ir.Graph, name: str) -> ir.Node:
     return next(node for node in graph if node.name == name)
 
 
-def _tail(conv: ir.Node) -> _Tail:
+def tail_of(conv: ir.Node) -> Tail:
+    """What the operator of a binary convolution takes in."""
     result, before = conv.outputs[0], conv
-    residual, low, high = None, -_MOST, _MOST
+    add, residual, low, high = None, None, -_MOST, _MOST
     reader = _only_reader(result)
     if reader is not None and reader.op_type == "Add":
         other = reader.inputs[1] if reader.inputs[0] is result else reader.inputs[0]
         same = other is not None and other is not result and static_shape(other) == static_shape(result)
         if same and other is not None and other.const_value is None and static_shape(result) is not None:
-            residual, result, before = other, reader.outputs[0], reader
+            add, residual, result, before = reader, other, reader.outputs[0], reader
             reader = _only_reader(result)
     limits = _limits(reader)
     if reader is not None and limits is not None:
         result, before, (low, high) = reader.outputs[0], reader, limits
-    return _Tail(result, before, residual, low, high)
+    return Tail(result, before, add, residual, low, high)
 
 
 def _only_reader(value: ir.Value) -> ir.Node | None:
@@ -138,7 +154,7 @@ def _limits(node: ir.Node | None) -> tuple[float, float] | None:
 
 
 def _replace(graph: ir.Graph, layer: BinaryLayer, plan: QuantPlan) -> _Replaced:
-    conv, name, tail = layer.node, str(layer.node.name), _tail(layer.node)
+    conv, name, tail = layer.node, str(layer.node.name), tail_of(layer.node)
     geometry, here = layer.geometry, tail.before
     signs = _node(graph, here, "BinarySigns", [_nhwc(graph, here, layer.x)], [f"{name}.bits"], group=geometry.groups)
     inputs = [signs[0], *_constants(graph, layer, plan)]
@@ -157,7 +173,7 @@ def _replace(graph: ir.Graph, layer: BinaryLayer, plan: QuantPlan) -> _Replaced:
     conv.name = f"{name}.replaced"
     ir.convenience.replace_all_uses_with(tail.result, back.outputs[0], replace_graph_outputs=True)
     tail.result.name, back.outputs[0].name = f"{old}.replaced", old
-    return _Replaced(old, str(y.name))
+    return _Replaced(old, str(y.name), str(bits.name), geometry.out_channels)
 
 
 def _shaped(y: ir.Value, bits: ir.Value, result: ir.Value, words: int) -> None:

@@ -100,9 +100,12 @@ def compare_codes(
         signs: codes that are signs: one that differs is one step off, however far +1 and -1 lie apart.
     """
     names, readings = _code_names(lowered), readings or {}
+    turned = dict(each.codes for each in readings.values() if each.codes is not None)
     outputs = [str(value.name) for value in lowered.graph.outputs]
     seen = _with_second_readers(lowered, readings)
-    runner = Runner(seen, [*names, *(_seen_as(each) for each in readings.values()), *outputs], optimised=optimised)
+    asked = [*names, *turned.values(), *(_seen_as(each) for each in readings.values()), *outputs]
+    runner = Runner(seen, asked, optimised=optimised)
+    names += turned
     cut = _cut_session(twin, names, readings)
     found = [_compare_one(runner, cut, names, readings, outputs, signs, x) for x in inputs]
     counts = {name: sum(each.differing[name] for each in found) for name in names}
@@ -144,7 +147,9 @@ def _compare_one(
     given = {
         name: _nchw(array, each) for (name, each), array in zip(readings.items(), arrays[len(names) :], strict=False)
     }
+    turned = {each.codes[0] for each in readings.values() if each.codes is not None}
     codes = {name: _signed(array) for name, array in zip(names, arrays[: len(names)], strict=True)}
+    codes.update((name, np.ascontiguousarray(codes[name].transpose(0, 3, 1, 2))) for name in turned)
     wanted = {item.name for item in cut.get_inputs()}
     feeds = {f"{name}{_SUFFIX}": a for name, a in {**codes, **given}.items() if f"{name}{_SUFFIX}" in wanted}
     feeds.update((item.name, x) for item in cut.get_inputs() if not item.name.endswith(_SUFFIX))
@@ -230,7 +235,8 @@ def _cut_session(twin: ir.Model, names: list[str], readings: Mapping[str, Readin
         if node.op_type == "DequantizeLinear" and node.input[0] in set(names):
             node.input[0] += _SUFFIX
         for index, name in enumerate(node.input):
-            if name in readings:
+            # What codes are computed from is computed here, where its signs alone are given.
+            if name in readings and (node.op_type != "QuantizeLinear" or not readings[name].bits):
                 node.input[index] += _SUFFIX
     read = {name for node in proto.graph.node for name in node.input}
     last = {value.name: value for value in proto.graph.output}

@@ -4,6 +4,8 @@
 "every-tensor"  for onnxruntime and OpenVINO: on every input and output of what runs on integers, because there an
                 operator is fused only as DQ -> op -> Q.
 "looked-up"     the same where the native library looks activation functions up: the integers begin earlier.
+"islands"       the same without a beginning in float: for networks whose integer layers lie apart, between layers that
+                are none, so that each is judged alone (`edgekit.graph.lower.binary`).
 """
 
 from collections.abc import Callable
@@ -59,7 +61,7 @@ def place_trt(graph: ir.Graph, plan: QuantPlan) -> Placement:
     return Placement(grids, uses, tuple(str(n.name) for n in layers), kept)
 
 
-def place_every_tensor(graph: ir.Graph, plan: QuantPlan, looked_up: bool = False) -> Placement:
+def place_every_tensor(graph: ir.Graph, plan: QuantPlan, looked_up: bool = False, prefix: bool = True) -> Placement:
     """Every input and output of the operators that run on integers.
 
     An operator without weights is one of them when an integer operator feeds it and a weighted one comes after it: what
@@ -70,12 +72,13 @@ def place_every_tensor(graph: ir.Graph, plan: QuantPlan, looked_up: bool = False
         graph: canonical.
         plan: what is quantised.
         looked_up: count activation functions of codes as lookups, see `edgekit.graph.prefix`.
+        prefix: keep the first layers in float where that is faster.
     """
     plan = with_sign_grids(graph, plan)
     grids = shared_grids(graph, plan)
     specs = grids.specs
     planned = _planned_layers(graph, plan)
-    kept = float_prefix(graph, planned, looked_up)
+    kept = float_prefix(graph, planned, looked_up) if prefix else {}
     kept |= {
         str(n.name): "its output is an output of the network" for n in planned if _written_value(n).is_graph_output()
     }
@@ -101,10 +104,16 @@ def place_looked_up(graph: ir.Graph, plan: QuantPlan) -> Placement:
     return place_every_tensor(graph, plan, looked_up=True)
 
 
+def place_islands(graph: ir.Graph, plan: QuantPlan) -> Placement:
+    """`place_every_tensor` without a beginning in float."""
+    return place_every_tensor(graph, plan, prefix=False)
+
+
 PLACEMENTS: dict[str, Callable[[ir.Graph, QuantPlan], Placement]] = {
     "trt": place_trt,
     "every-tensor": place_every_tensor,
     "looked-up": place_looked_up,
+    "islands": place_islands,
 }
 
 

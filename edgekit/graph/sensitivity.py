@@ -17,7 +17,6 @@ from edgekit.detections import Detections
 from edgekit.graph.agreement import agreement
 from edgekit.graph.families import Family
 from edgekit.graph.insert import insert_qdq
-from edgekit.graph.placement import PLACEMENTS
 from edgekit.graph.plan import first_layers, last_layers, weighted_layers
 from edgekit.graph.runner import Runner
 from edgekit.precision import QuantPlan
@@ -26,6 +25,7 @@ from edgekit.process.prepare import letterbox_of
 
 _logger = logging.getLogger(__name__)
 _CONF = 0.05
+_JUDGED = ("trt", "every-tensor", "looked-up")
 
 Progress = Callable[[int, int, str], None]
 
@@ -81,7 +81,7 @@ class Judge:
 
     def score(self, plan: QuantPlan, model: ir.Model | None = None) -> float:
         """Agreement of `plan` (of `model`'s weights where given) with the float network, in its worst placement."""
-        return min(self.score_in(placement, plan, model) for placement in PLACEMENTS)
+        return min(self.score_in(placement, plan, model) for placement in _JUDGED)
 
     def score_in(self, placement: str, plan: QuantPlan, model: ir.Model | None = None) -> float:
         """The same in one placement, "trt" or "every-tensor"."""

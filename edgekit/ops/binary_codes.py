@@ -105,14 +105,12 @@ def binary_conv_sum(
         y_grid: of a y in codes; None for float32.
 
     Returns:
-        y, (N, rows, columns, out channels), and uint32 (N, rows, columns, words out): y < 0, of codes y < zero point.
+        y, (N, rows, columns, out channels), and uint32 (N, rows, columns, words out), y < 0: of a y in codes, before it
+        is rounded to them.
     """
     y = binary_conv2d(x, weights, multiplier, offset, geometry)
     if residual is not None:
         y = y + (residual if residual_grid is None else from_codes(residual, residual_grid))
     y = np.where(y > np.float32(limits[0]), y, np.float32(limits[0]))  # a NaN gives the lower limit
     y = np.where(y < np.float32(limits[1]), y, np.float32(limits[1]))
-    if y_grid is None:
-        return y, pack_signs(y)
-    codes = to_codes(y, y_grid)
-    return codes, pack_codes(codes, y_grid)
+    return (y if y_grid is None else to_codes(y, y_grid)), pack_signs(y)

@@ -95,8 +95,8 @@ EDGEKIT_API int edgekit_binary_conv_add(const edgekit_binary_conv *conv, const u
                                         int32_t height, int32_t width, int64_t row_begin, int64_t row_end,
                                         const float *residual, float low, float high, float *out, uint32_t *out_bits);
 
-/* The same, where the residual, the result or both are codes of 8 bits; null says that they are floats. Of a result in
- * codes, out_bits are those of the codes: code < zero_point. */
+/* The same, where the residual, the result or both are codes of 8 bits; null says that they are floats. out_bits
+ * are those of the result before it is rounded to codes. */
 EDGEKIT_API int edgekit_binary_conv_add_codes(const edgekit_binary_conv *conv, const uint32_t *bits, int32_t images,
                                               int32_t height, int32_t width, int64_t row_begin, int64_t row_end,
                                               const void *residual, const edgekit_binary_codes *residual_codes,

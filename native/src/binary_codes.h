@@ -25,8 +25,8 @@ struct CodeKernels {
     void (*to_values)(const uint8_t *codes, const CodeGrid &grid, int count, float *values);
 
     // code = clip(round half to even(value / scale) + zero, 0, 255), the quotient rounded to float: QuantizeLinear.
-    // Bit i of what is returned is code i < zero. `values` holds kBinaryLanes numbers, none of them NaN.
-    uint64_t (*to_codes)(const float *values, const CodeGrid &grid, int count, uint8_t *codes);
+    // `values` holds kBinaryLanes numbers, none of them NaN; those past the last do not count.
+    void (*to_codes)(const float *values, const CodeGrid &grid, int count, uint8_t *codes);
 };
 
 // A product with 1 / scale stands for the division where both round to the same whole number. It is off by three

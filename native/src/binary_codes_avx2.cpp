@@ -46,7 +46,7 @@ __m128i narrow(__m256i wide) {
     return _mm_packus_epi16(halves, halves);
 }
 
-uint64_t to_codes(const float *values, const CodeGrid &grid, int count, uint8_t *codes) {
+void to_codes(const float *values, const CodeGrid &grid, int count, uint8_t *codes) {
     const __m128i flip = _mm_set1_epi8(static_cast<char>(grid.flip));
     const __m256i zero = _mm256_set1_epi32(grid.zero);
     const __m256 inverse = _mm256_set1_ps(grid.inverse), surely = _mm256_set1_ps(kSurelyRounded);
@@ -54,7 +54,6 @@ uint64_t to_codes(const float *values, const CodeGrid &grid, int count, uint8_t 
     const __m256 upper = _mm256_set1_ps(static_cast<float>(255 - grid.zero));
     const __m256 no_sign = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
     const auto clipped = [=](__m256 x) { return _mm256_min_ps(_mm256_max_ps(x, lower), upper); };
-    uint64_t bits = 0;
     for (int i = 0; i < count; i += 8) {
         const int lanes = count - i < 8 ? count - i : 8;
         const __m256 value = _mm256_loadu_ps(values + i);
@@ -68,10 +67,7 @@ uint64_t to_codes(const float *values, const CodeGrid &grid, int count, uint8_t 
         uint8_t bytes[16];
         _mm_storeu_si128(reinterpret_cast<__m128i *>(bytes), found);
         memcpy(codes + i, bytes, static_cast<size_t>(lanes));
-        const uint32_t below = static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(steps)));
-        bits |= static_cast<uint64_t>(below & ((1u << lanes) - 1)) << i;
     }
-    return bits;
 }
 
 }  // namespace

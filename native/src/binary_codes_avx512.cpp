@@ -1,7 +1,8 @@
-// Codes of 8 bits with AVX-512: 32 signs, or 16 values, at once.
+// Codes of 8 bits with AVX-512: 32 signs, or 64 values, at once.
 #include <immintrin.h>
 
 #include "binary_codes.h"
+#include "binary_kernels.h"
 
 namespace edgekit {
 namespace {
@@ -34,28 +35,34 @@ void to_values(const uint8_t *codes, const CodeGrid &grid, int count, float *val
     }
 }
 
-uint64_t to_codes(const float *values, const CodeGrid &grid, int count, uint8_t *codes) {
-    const __m128i flip = _mm_set1_epi8(static_cast<char>(grid.flip));
-    const __m512i zero = _mm512_set1_epi32(grid.zero);
+// The steps of 64 values, which are not limited from below: packing saturates there.
+void steps_of(const float *values, const CodeGrid &grid, bool divides, __m512i *steps) {
+    const __m512 upper = _mm512_set1_ps(static_cast<float>(255 - grid.zero)), scale = _mm512_set1_ps(grid.scale);
     const __m512 inverse = _mm512_set1_ps(grid.inverse), surely = _mm512_set1_ps(kSurelyRounded);
-    const __m512 lower = _mm512_set1_ps(static_cast<float>(-grid.zero));
-    const __m512 upper = _mm512_set1_ps(static_cast<float>(255 - grid.zero));
-    const auto clipped = [=](__m512 x) { return _mm512_min_ps(_mm512_max_ps(x, lower), upper); };
-    uint64_t bits = 0;
-    for (int i = 0; i < count; i += 16) {
-        const __m512 value = _mm512_loadu_ps(values + i);
-        const __m512 quotient = clipped(_mm512_mul_ps(value, inverse));
-        __m512i steps = _mm512_cvtps_epi32(quotient);
-        const __m512 apart = _mm512_abs_ps(_mm512_sub_ps(quotient, _mm512_cvtepi32_ps(steps)));
-        if (__builtin_expect(_mm512_cmp_ps_mask(apart, surely, _CMP_GT_OQ) != 0, 0)) {
-            steps = _mm512_cvtps_epi32(clipped(_mm512_div_ps(value, _mm512_set1_ps(grid.scale))));
-        }
-        const __mmask16 mask = first(count - i);
-        const __m128i bytes = _mm_xor_si128(_mm512_cvtepi32_epi8(_mm512_add_epi32(steps, zero)), flip);
-        _mm_mask_storeu_epi8(codes + i, mask, bytes);
-        bits |= static_cast<uint64_t>(_mm512_movepi32_mask(steps) & mask) << i;
+    __mmask16 apart = 0;
+    for (int v = 0; v < 4; v++) {
+        const __m512 value = _mm512_loadu_ps(values + v * 16);
+        const __m512 quotient = divides ? _mm512_div_ps(value, scale) : _mm512_mul_ps(value, inverse);
+        const __m512 limited = _mm512_min_ps(quotient, upper);
+        steps[v] = _mm512_cvtps_epi32(limited);
+        const __m512 rest = _mm512_sub_ps(limited, _mm512_cvtepi32_ps(steps[v]));
+        apart |= _mm512_cmp_ps_mask(_mm512_abs_ps(rest), surely, _CMP_GT_OQ);
     }
-    return bits;
+    if (!divides && __builtin_expect(apart != 0, 0)) steps_of(values, grid, true, steps);
+}
+
+void to_codes(const float *values, const CodeGrid &grid, int count, uint8_t *codes) {
+    const __m512i zero = _mm512_set1_epi16(static_cast<int16_t>(grid.zero));
+    const __m512i flip = _mm512_set1_epi8(static_cast<char>(grid.flip));
+    // Packing works within quarters of a register: what it leaves apart is put side by side.
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __mmask64 mask = count >= kBinaryLanes ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
+    __m512i steps[4];
+    steps_of(values, grid, false, steps);
+    const __m512i low = _mm512_add_epi16(_mm512_packs_epi32(steps[0], steps[1]), zero);
+    const __m512i high = _mm512_add_epi16(_mm512_packs_epi32(steps[2], steps[3]), zero);
+    const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+    _mm512_mask_storeu_epi8(codes, mask, _mm512_xor_si512(bytes, flip));
 }
 
 }  // namespace

@@ -47,11 +47,9 @@ int32x4_t steps_of(const float *values, const CodeGrid &grid) {
     return vcvtnq_s32_f32(vminq_f32(vmaxq_f32(quotient, lower), upper));
 }
 
-uint64_t to_codes(const float *values, const CodeGrid &grid, int count, uint8_t *codes) {
-    const uint8_t places[8] = {1, 2, 4, 8, 16, 32, 64, 128};
-    const uint8x8_t place = vld1_u8(places), flip = vdup_n_u8(grid.flip);
+void to_codes(const float *values, const CodeGrid &grid, int count, uint8_t *codes) {
+    const uint8x8_t flip = vdup_n_u8(grid.flip);
     const int16x8_t zero = vdupq_n_s16(static_cast<int16_t>(grid.zero));
-    uint64_t bits = 0;
     for (int i = 0; i < count; i += 8) {
         const int lanes = count - i < 8 ? count - i : 8;
         const int16x4_t low = vmovn_s32(steps_of(values + i, grid)), high = vmovn_s32(steps_of(values + i + 4, grid));
@@ -59,10 +57,7 @@ uint64_t to_codes(const float *values, const CodeGrid &grid, int count, uint8_t 
         uint8_t bytes[8];
         vst1_u8(bytes, veor_u8(vqmovun_s16(vaddq_s16(steps, zero)), flip));
         memcpy(codes + i, bytes, static_cast<size_t>(lanes));
-        const uint32_t below = vaddv_u8(vand_u8(vmovn_u16(vcltzq_s16(steps)), place));
-        bits |= static_cast<uint64_t>(below & ((1u << lanes) - 1)) << i;
     }
-    return bits;
 }
 
 }  // namespace

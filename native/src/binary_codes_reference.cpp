@@ -22,16 +22,13 @@ void to_values(const uint8_t *codes, const CodeGrid &grid, int count, float *val
     for (int i = 0; i < count; i++) values[i] = static_cast<float>((codes[i] ^ grid.flip) - grid.zero) * grid.scale;
 }
 
-uint64_t to_codes(const float *values, const CodeGrid &grid, int count, uint8_t *codes) {
+void to_codes(const float *values, const CodeGrid &grid, int count, uint8_t *codes) {
     const float lower = static_cast<float>(-grid.zero), upper = static_cast<float>(255 - grid.zero);
-    uint64_t bits = 0;
     for (int i = 0; i < count; i++) {
         // The limits are whole numbers, so clipping first gives the same codes and keeps the conversion in range.
         const int steps = static_cast<int>(lrintf(fminf(fmaxf(values[i] / grid.scale, lower), upper)));
         codes[i] = static_cast<uint8_t>(steps + grid.zero) ^ grid.flip;
-        bits |= static_cast<uint64_t>(steps < 0) << i;
     }
-    return bits;
 }
 
 }  // namespace

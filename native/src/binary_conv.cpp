@@ -352,8 +352,10 @@ uint64_t write_sum(const edgekit_binary_conv &conv, const Block &block, const in
     const uint64_t bits =
         conv.kernels->to_sum(counts, base, conv.multiplier.data() + block.slot, conv.offset.data() + block.slot,
                              residual, target.low, target.high, block.channels, y);
-    if (!target.out_grid) return bits;
-    return codes.to_codes(sums, *target.out_grid, block.channels, static_cast<uint8_t *>(target.out) + place);
+    if (target.out_grid) {
+        codes.to_codes(sums, *target.out_grid, block.channels, static_cast<uint8_t *>(target.out) + place);
+    }
+    return bits;
 }
 
 void write_pixel(const edgekit_binary_conv &conv, size_t block_index, const int32_t *counts, int border_class,

@@ -25,7 +25,7 @@
 //     low, high   attributes of the sums, float: the limits of y
 //
 // Codes mean what they do in DequantizeLinear and QuantizeLinear, bit for bit: y in codes is QuantizeLinear of the y in
-// floats, and its bits are those of the codes.
+// floats, of which the bits are the signs.
 #include <float.h>
 
 #include <memory>

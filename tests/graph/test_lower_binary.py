@@ -11,7 +11,6 @@ from onnx import numpy_helper
 
 from edgekit.bundle import LoweredGraph, open_bundle, write_bundle
 from edgekit.errors import BackendError, GateError, ModelError
-from edgekit.graph import placement
 from edgekit.graph.binary_sums import exact_sums
 from edgekit.graph.code_parity import BinaryParity, CodeParity
 from edgekit.graph.external import whole, with_external_data
@@ -59,7 +58,8 @@ def test_the_graph_is_valid_and_repeatable(name, one):
 
 
 def test_bits_and_nhwc_stay_between_layers_that_add():
-    _, _, lowered = lowered_net("residual")
+    model = small.canonical(binary_nets.residual_net())
+    lowered = lower("binary", model, binary_plan(model))
     found = kinds(lowered.model)
     assert found["BinaryConvSum"] == 4
     assert found["BinarySigns"] == 1  # of the stem; the others are handed over
@@ -138,7 +138,6 @@ def test_a_detector_passes_parity(one):
 
 @needs_library
 def test_with_integers_around_the_binary_layers(monkeypatch):
-    monkeypatch.setattr(placement, "float_prefix", lambda graph, planned, looked_up=False: {})
     monkeypatch.setattr(binary, "_NS_PER_BORDER_ELEMENT", 0.0)
     monkeypatch.setattr(binary, "layer_cost", lambda node: -1.0)
     model = load_canonical(binary_nets.detector())

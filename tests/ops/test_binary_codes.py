@@ -55,7 +55,7 @@ def test_sums_written_out():
     assert sums((14, np.uint8), residual_grid=halves) == (9.0, 0)
     assert sums((-6, np.int8), residual_grid=signed, y_grid=halves) == (10 - 6, 1)  # 7 - 10
     assert sums((-8.5, np.float32), y_grid=signed) == (-2, 1)  # -1.5 is nearer to -2 than to 0
-    assert sums((-7.5, np.float32), y_grid=signed) == (-1, 0)  # -0.5 is the code of 0, and 0 is +1
+    assert sums((-7.5, np.float32), y_grid=signed) == (-1, 1)  # -0.5 has the code of 0, and is negative
     assert sums((9.0, np.float32), limits=(-1.0, 3.0), y_grid=halves) == (16, 0)
     assert sums((np.nan, np.float32), limits=(-1.0, 3.0)) == (-1.0, 1)
 

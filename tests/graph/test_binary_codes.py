@@ -1,0 +1,119 @@
+"""Codes of integer layers that go through to binary operators: the same bits as with Q, DQ and floats in between."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from edgekit.errors import GateError
+from edgekit.graph import binary_operators
+from edgekit.graph.families import detect_family
+from edgekit.graph.load import load_canonical
+from edgekit.graph.lower import binary, lower
+from edgekit.graph.parity import ParityCheck
+from edgekit.graph.runner import Runner
+from edgekit.ops.library import operators
+from tests.graph import binary_nets, small
+
+needs_library = pytest.mark.skipif(operators().path is None, reason=str(operators().problem))
+
+
+def shortcut_net(pooled=False, stem="float"):
+    """A stem, a block, a strided layer with a pointwise shortcut; `pooled`: a pool reads what the shortcut reads."""
+    net = binary_nets.BinaryNet(size=16)
+    x = net.conv("images", "stem", 3, 32)
+    x = net.block(x if stem == "int8" else net.clipped(x), "first", 32)
+    y = net.op("Add", [net.binary(x, "down", 32, 64, stride=2), net.conv(x, "shortcut", 32, 64, 1, 2)], "down_sum")
+    last = net.conv(net.clipped(y), "last", 64, 32, 1)
+    outputs = [last]
+    if pooled:
+        outputs.append(net.op("MaxPool", [x], "pooled", kernel_shape=[2, 2], strides=[2, 2]))
+    return load_canonical(net.bytes(outputs))
+
+
+def with_integers(monkeypatch):
+    """Whatever can be is INT8."""
+    monkeypatch.setattr(binary, "layer_cost", lambda node: -1e9)
+
+
+def kinds(lowered):
+    return Counter(node.op_type for node in lowered.model.graph)
+
+
+def without_pass(monkeypatch, model, plan):
+    with monkeypatch.context() as patch:
+        patch.setattr(binary_operators, "pass_codes", lambda graph: {})
+        return lower("binary", model, plan)
+
+
+def activations(lowered, op_type):
+    """Names of the Q or DQ of computed tensors."""
+    return {n.name for n in lowered.model.graph if n.op_type == op_type and n.inputs[0].const_value is None}
+
+
+def test_a_shortcut_reads_and_gives_codes():
+    model = shortcut_net()
+    lowered = lower("binary", model, small.plan_of(model))
+    found = kinds(lowered)
+    assert (found["QLinearBinaryConvSum"], found["BinaryConvSum"]) == (1, 1)
+    down = next(node for node in lowered.model.graph if node.op_type == "BinaryConvSum")
+    assert [value.name for value in down.inputs[5:]] == ["shortcut_scale", "shortcut_zero_point"]
+    # The Q behind the first layer is the operator's own, and no DQ stands in front of the last.
+    assert "first_sum_clipped_quantized_node" not in activations(lowered, "QuantizeLinear")
+    assert not [name for name in activations(lowered, "DequantizeLinear") if name.startswith("shortcut")]
+    reading = lowered.readings["first_sum_clipped"]
+    assert (reading.bits, reading.codes) == (True, ("first_sum_clipped_quantized", "first_node.nhwc"))
+
+
+@needs_library
+@pytest.mark.parametrize("optimised", [False, True])
+@pytest.mark.parametrize(("stem", "pooled"), [("float", False), ("int8", False), ("int8", True)])
+def test_the_outputs_are_those_of_the_graph_with_q_and_dq(monkeypatch, stem, pooled, optimised):
+    model = shortcut_net(pooled, stem)
+    plan = small.plan_of(model)
+    if stem == "int8":
+        with_integers(monkeypatch)
+    plain, passed = without_pass(monkeypatch, model, plan), lower("binary", model, plan)
+    assert kinds(plain) != kinds(passed)
+    assert (kinds(passed)["QLinearBinarySigns"] == 1) == (stem == "int8")
+    for x in small.inputs(model, 2):
+        one, two = (Runner(each.model, optimised=optimised).run(x) for each in (plain, passed))
+        assert len(one) == 1 + pooled
+        for expected, got in zip(one, two, strict=True):
+            assert np.array_equal(expected, got)
+
+
+def test_numbers_that_a_float_layer_reads_too_stay_numbers(monkeypatch):
+    with_integers(monkeypatch)
+    model = shortcut_net(pooled=True)
+    lowered = lower("binary", model, small.plan_of(model))
+    assert kinds(lowered)["QLinearBinaryConvSum"] == 0
+    assert "first_sum_clipped_quantized_node" in activations(lowered, "QuantizeLinear")
+
+
+def test_a_layer_that_pays_for_its_own_q_stays_in_float():
+    """Its codes would be made beside the numbers that the pool reads: more than such a layer saves."""
+    model = shortcut_net(pooled=True)
+    lowered = lower("binary", model, small.plan_of(model))
+    assert lowered.kept_float["shortcut_node"] == binary.LONELY
+    assert activations(lowered, "QuantizeLinear") == set()
+
+
+@needs_library
+def test_parity_compares_codes_that_an_operator_gives(monkeypatch):
+    with_integers(monkeypatch)
+    model = load_canonical(binary_nets.detector())
+    plan, family, inputs = small.plan_of(model), detect_family(model), small.inputs(model, 2)
+    check = ParityCheck(model, model, plan, family, inputs)
+    lowered = lower("binary", model, plan)
+    name, reading = next((name, each) for name, each in lowered.readings.items() if each.codes is not None)
+    parity = check.check(lowered)
+    parity.gate()
+    assert parity.codes.binary.signs == 0.0
+    given = [each for each in lowered.readings.values() if each.codes is not None]
+    assert parity.codes.tensors == len(given) + len(activations(lowered, "QuantizeLinear"))
+    maker = next(n for n in lowered.model.graph if reading.codes[1] in [v.name for v in n.outputs])
+    value = maker.inputs[2]
+    value.const_value = type(value.const_value)(value.const_value.numpy() * np.float32(1.2), name=value.name)
+    with pytest.raises(GateError, match=f"codes of {name}_quantized are up to .* steps off"):
+        check.check(lowered).gate()
