@@ -83,6 +83,24 @@ def test_the_outputs_are_those_of_the_graph_with_q_and_dq(monkeypatch, stem, poo
             assert np.array_equal(expected, got)
 
 
+@needs_library
+def test_a_strided_stem_is_integer_and_hands_over_codes(monkeypatch):
+    """The beginning of ResNet-18: its pool moves codes, which the first block reads as signs and as a residual."""
+    net = binary_nets.BinaryNet(size=64)
+    x = net.op("MaxPool", [net.conv("images", "stem", 3, 64, 7, 2)], "pooled", kernel_shape=[2, 2], strides=[2, 2])
+    last = net.conv(net.block(x, "first", 64), "last", 64, 8, 1)
+    model = load_canonical(net.bytes([last]))
+    plan = small.plan_of(model)
+    plain, passed = without_pass(monkeypatch, model, plan), lower("binary", model, plan)
+    assert "stem_node" not in passed.kept_float
+    assert kinds(passed)["QLinearBinarySigns"] == 1
+    sums = next(node for node in passed.model.graph if node.op_type == "BinaryConvSum")
+    assert [value.name for value in sums.inputs[5:]] == ["pooled_scale", "pooled_zero_point"]
+    assert not [name for name in activations(passed, "DequantizeLinear") if name.startswith("pooled_dequantized")]
+    for each in small.inputs(model, 2):
+        assert np.array_equal(Runner(plain.model).run(each)[0], Runner(passed.model).run(each)[0])
+
+
 def test_numbers_that_a_float_layer_reads_too_stay_numbers(monkeypatch):
     with_integers(monkeypatch)
     model = shortcut_net(pooled=True)

@@ -27,6 +27,7 @@ from edgekit.graph.operators import has_integer_kernel, is_weighted
 from edgekit.graph.placement import clamp_after, place_islands
 from edgekit.graph.planes import weights_as_planes
 from edgekit.graph.prefix import layer_cost
+from edgekit.graph.strided_stem import space_to_depth, stem_cost
 from edgekit.graph.transposes import cancel_transposes, pointwise_in_nhwc
 from edgekit.precision import QuantPlan
 
@@ -42,6 +43,7 @@ def lower(model: ir.Model, plan: QuantPlan, _: Overflow) -> LoweredModel:
     rest = without_binary(model.graph, plan)
     lowered = with_pairs(model, plan, STYLE)
     readings = use_binary(lowered, plan)
+    space_to_depth(lowered.graph)
     weights_as_planes(lowered, model, rest)
     pointwise_in_nhwc(lowered.graph)
     cancel_transposes(lowered.graph)
@@ -115,7 +117,13 @@ def _lonely(graph: ir.Graph, plan: QuantPlan, operators: _Operators) -> list[str
     """Integer layers that cost more with their Q and DQ than they save."""
     integer = set(place_islands(graph, plan).layers)
     nodes = [node for node in graph if node.name in integer]
-    return [str(node.name) for node in nodes if layer_cost(node) + _borders_ns(node, integer, operators) > 0]
+    return [str(node.name) for node in nodes if _cost_ns(node) + _borders_ns(node, integer, operators) > 0]
+
+
+def _cost_ns(node: ir.Node) -> float:
+    """What a layer takes longer as integers, as this lowering writes it."""
+    cost = stem_cost(node) if node.op_type == "Conv" else None
+    return layer_cost(node) if cost is None else cost
 
 
 def _borders_ns(node: ir.Node, integer: set[str], operators: _Operators) -> float:
@@ -124,7 +132,7 @@ def _borders_ns(node: ir.Node, integer: set[str], operators: _Operators) -> floa
     elements = 0
     if not _from_integers(node.inputs[0], integer) and not _given_in_codes(node.inputs[0], integer, operators):
         elements += math.prod(static_shape(node.inputs[0]) or (0,))
-    if not all(_to_integers(use.node, integer) or use.node in operators.readers for use in result.uses()):
+    if not all(_to_integers(use.node, integer, operators) for use in result.uses()):
         elements += math.prod(static_shape(result) or (0,))
     return _NS_PER_BORDER_ELEMENT * elements
 
@@ -147,8 +155,12 @@ def _from_integers(value: ir.Value | None, integer: set[str]) -> bool:
     return moves and _from_integers(node.inputs[0], integer)
 
 
-def _to_integers(node: ir.Node, integer: set[str]) -> bool:
+def _to_integers(node: ir.Node, integer: set[str], operators: _Operators) -> bool:
     if is_weighted(node):
         return node.name in integer
+    if node in operators.readers:
+        return True
     readers = [use.node for value in node.outputs for use in value.uses()]
-    return has_integer_kernel(node) and bool(readers) and all(_to_integers(each, integer) for each in readers)
+    return (
+        has_integer_kernel(node) and bool(readers) and all(_to_integers(each, integer, operators) for each in readers)
+    )
