@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 ABI = 1  # EDGEKIT_ABI of native/include/edgekit.h
 
 # What the newest operators stand on: a library without them is older than these.
-_OPERATOR_SYMBOLS = ("RegisterCustomOps", "edgekit_binary_conv_add", "edgekit_table_u8")
+_OPERATOR_SYMBOLS = ("RegisterCustomOps", "edgekit_binary_conv_add_codes", "edgekit_table_u8")
 
 OK, BAD_POINTER, BAD_SIZE, BAD_VALUE, NO_MEMORY = 0, -1, -2, -3, -4
 

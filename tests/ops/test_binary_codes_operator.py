@@ -7,14 +7,14 @@ import pytest
 
 from edgekit.ops.binary import BinaryGeometry, pack_signs
 from edgekit.ops.binary_codes import CodeGrid, binary_conv_codes, binary_conv_sum, from_codes, pack_codes
-from edgekit.ops.library import native
+from edgekit.ops.library import operators
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-PATH = native().path
-pytestmark = pytest.mark.skipif(PATH is None, reason="the native library is not built: make native")
+PATH = operators().path
+pytestmark = pytest.mark.skipif(PATH is None, reason=str(operators().problem))
 
 GEOMETRIES = [
     BinaryGeometry(64, 64, (3, 3), pads=(1, 1, 1, 1)),
@@ -143,7 +143,8 @@ def test_sums_of_codes(geometry, added, to_grid, dtype):
     plain.append(node("BinaryConvSum", ["x_bits", "w", "m", "b", *values], ["sum", "sum_bits"], **attributes))
     end = helper.make_node("QuantizeLinear", ["sum", "y_scale", "y_zero"], ["y"])
     plain.append(end if to_grid else helper.make_node("Identity", ["sum"], ["y"]))
-    for each, same in zip(got, run(model(plain, feeds, {"y": kinds["y"], "sum_bits": kinds["bits"]}, constants), feeds)):
+    kinds = {"y": kinds["y"], "sum_bits": TensorProto.UINT32}
+    for each, same in zip(got, run(model(plain, feeds, kinds, constants), feeds)):
         np.testing.assert_array_equal(each, same)
 
 
