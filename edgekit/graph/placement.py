@@ -5,7 +5,8 @@
                 operator is fused only as DQ -> op -> Q.
 "looked-up"     the same where the native library looks activation functions up: the integers begin earlier.
 "islands"       the same without a beginning in float: for networks whose integer layers lie apart, between layers that
-                are none, so that each is judged alone (`edgekit.graph.lower.binary`).
+                are none, so that each is judged alone (`edgekit.graph.lower.binary`). A Gemm at the end is one of
+                them: it reads integers and gives floats.
 """
 
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def place_trt(graph: ir.Graph, plan: QuantPlan) -> Placement:
     return Placement(grids, uses, tuple(str(n.name) for n in layers), kept)
 
 
-def place_every_tensor(graph: ir.Graph, plan: QuantPlan, looked_up: bool = False, prefix: bool = True) -> Placement:
+def place_every_tensor(graph: ir.Graph, plan: QuantPlan, looked_up: bool = False, islands: bool = False) -> Placement:
     """Every input and output of the operators that run on integers.
 
     An operator without weights is one of them when an integer operator feeds it and a weighted one comes after it: what
@@ -72,17 +73,17 @@ def place_every_tensor(graph: ir.Graph, plan: QuantPlan, looked_up: bool = False
         graph: canonical.
         plan: what is quantised.
         looked_up: count activation functions of codes as lookups, see `edgekit.graph.prefix`.
-        prefix: keep the first layers in float where that is faster.
+        islands: keep no first layers in float, and no Gemm that gives an output of the network.
     """
     plan = with_sign_grids(graph, plan)
     grids = shared_grids(graph, plan)
     specs = grids.specs
     planned = _planned_layers(graph, plan)
-    kept = float_prefix(graph, planned, looked_up) if prefix else {}
-    kept |= {
-        str(n.name): "its output is an output of the network" for n in planned if _written_value(n).is_graph_output()
-    }
-    ungridded = [n for n in planned if n.name not in kept and _written_value(n).name not in specs]
+    kept = float_prefix(graph, planned, looked_up) if not islands else {}
+    given = [n for n in planned if _written_value(n).is_graph_output()]
+    ends = [n for n in given if islands and n.op_type == "Gemm" and n.outputs[0].is_graph_output()]
+    kept |= {str(n.name): "its output is an output of the network" for n in given if n not in ends}
+    ungridded = [n for n in planned if n.name not in kept and n not in ends and _written_value(n).name not in specs]
     kept |= {str(n.name): "its output has no grid" for n in ungridded}
     layers = [n for n in planned if n.name not in kept]
     integer = _integer_nodes(graph, set(layers), specs)
@@ -105,8 +106,8 @@ def place_looked_up(graph: ir.Graph, plan: QuantPlan) -> Placement:
 
 
 def place_islands(graph: ir.Graph, plan: QuantPlan) -> Placement:
-    """`place_every_tensor` without a beginning in float."""
-    return place_every_tensor(graph, plan, prefix=False)
+    """`place_every_tensor` without a beginning in float, and with a Gemm at the end."""
+    return place_every_tensor(graph, plan, islands=True)
 
 
 PLACEMENTS: dict[str, Callable[[ir.Graph, QuantPlan], Placement]] = {

@@ -1,15 +1,22 @@
 """Codes of integer layers that go through to binary operators: the same bits as with Q, DQ and floats in between."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
 
 from edgekit.errors import GateError
 from edgekit.graph import binary_operators
+from edgekit.graph.binary_sums import exact_sums
+from edgekit.graph.code_parity import compare_codes
 from edgekit.graph.families import detect_family
+from edgekit.graph.insert import CANONICAL
 from edgekit.graph.load import load_canonical
 from edgekit.graph.lower import binary, lower
+from edgekit.graph.lower.binary import with_pairs
 from edgekit.graph.parity import ParityCheck
 from edgekit.graph.runner import Runner
 from edgekit.ops.library import operators
@@ -99,6 +106,32 @@ def test_a_strided_stem_is_integer_and_hands_over_codes(monkeypatch):
     assert not [name for name in activations(passed, "DequantizeLinear") if name.startswith("pooled_dequantized")]
     for each in small.inputs(model, 2):
         assert np.array_equal(Runner(plain.model).run(each)[0], Runner(passed.model).run(each)[0])
+
+
+@needs_library
+def test_a_gemm_at_the_end_reads_integers_and_gives_floats(tmp_path):
+    net = binary_nets.BinaryNet(size=16)
+    x = net.block(net.clipped(net.conv("images", "stem", 3, 32)), "first", 32)
+    flat = net.op("Flatten", [net.op("GlobalAveragePool", [x], "mean")], "flat")
+    w = net.constant("last_w", net.rng.normal(0, 0.2, (200, 32)).astype(np.float32))
+    last = net.op("Gemm", [flat, w, net.constant("last_b", np.ones(200, np.float32))], "last", transB=1)
+    model = load_canonical(net.bytes([last]))
+    plan = small.plan_of(model)
+    activations_of_trained = {name: spec for name, spec in plan.activations.items() if name != "last"}
+    for each in (plan, replace(plan, activations=activations_of_trained)):
+        lowered = lower("binary", model, each)
+        assert "last_node" not in lowered.kept_float
+        assert activations(lowered, "QuantizeLinear") == {"flat_quantized_node"}
+    options = ort.SessionOptions()
+    options.register_custom_ops_library(operators().path)
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "optimised.onnx"), 4
+    ort.InferenceSession(small.model_bytes(lowered.model), options, providers=["CPUExecutionProvider"])
+    assert "QGemm" in [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    twin = exact_sums(with_pairs(model, plan, CANONICAL), plan)
+    found = compare_codes(lowered.model, twin, small.inputs(model, 2), True, lowered.readings)
+    assert found.tensors == 1
+    assert found.max_difference <= 1
+    assert found.output_snr_db is None or found.output_snr_db > 100
 
 
 def test_numbers_that_a_float_layer_reads_too_stay_numbers(monkeypatch):
