@@ -52,7 +52,7 @@ from edgekit.ops.library import native  # noqa: E402
 SHAPES = ((56, 64), (28, 128), (14, 256), (7, 512))  # side of the image, channels in and out
 CHAIN = 4
 WARMUP = 10
-LIMIT_ROUNDS = {"avx512": 25000, "avx2": 40000}  # long enough that wide registers waking up does not count
+LIMIT_ROUNDS = {"amx": 5000, "avx512": 25000, "avx2": 40000}  # long enough that wide registers waking up does not count
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-// How many products of signs a processor can make in a second: xor, popcount and add on registers, nothing else.
+// How many products of signs a processor can make in a second: xor, popcount and add on registers, or products of
+// tiles of bytes, and nothing else.
 // Compiled and timed by binary_conv.py. Each function returns how many it made.
 #include <immintrin.h>
 #include <stdint.h>
@@ -50,4 +51,26 @@ __attribute__((target("avx2"))) int64_t limit_avx2(int64_t rounds) {
     (void)keep;
     return rounds * 8 * 256;
 }
+
+#if __GNUC__ >= 11
+// Four products of tiles a round, 16 x 16 x 64 each. The process must have been given tiles.
+__attribute__((target("amx-tile,amx-int8"))) int64_t limit_amx(int64_t rounds) {
+    struct Configuration {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    };
+    alignas(64) static const Configuration eight_tiles = {
+        1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+    _tile_loadconfig(&eight_tiles);
+    for (int64_t round = 0; round < rounds; round++) {
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(2, 5, 6);
+        _tile_dpbssd(3, 5, 7);
+    }
+    _tile_release();
+    return rounds * 4 * 16 * 16 * 64;
+}
+#endif
 }

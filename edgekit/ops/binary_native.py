@@ -40,7 +40,7 @@ class BinaryConv:
         weights: (out channels, kernel height, kernel width, depth) of numbers, of which the sign counts.
         multiplier: (out channels) float32, finite.
         offset: (out channels) float32, finite.
-        kernels: "reference", "avx2", "avx512", "neon" or "numpy"; None for the best that there is here.
+        kernels: "reference", "avx2", "avx512", "amx", "neon" or "numpy"; None for the best that there is here.
 
     Raises:
         ValueError: a shape that is not `geometry`'s, a number that is not finite, or kernels that do not run here.
@@ -85,7 +85,7 @@ class BinaryConv:
 
     @property
     def kernels(self) -> str:
-        """The kernels that it runs on: "reference", "avx2", "avx512", "neon", or "numpy" without a library."""
+        """The kernels that it runs on: "reference", "avx2", "avx512", "amx", "neon", or "numpy" without a library."""
         if self._library is None:
             return "numpy"
         name: bytes = self._library.edgekit_binary_conv_kernels(self._handle)

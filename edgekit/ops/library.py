@@ -35,7 +35,7 @@ class Native(NamedTuple):
 
     Attributes:
         path: of the library in use, or None.
-        kernels: those in use, "reference", "avx2", "avx512" or "neon"; None without a library.
+        kernels: those in use, "reference", "avx2", "avx512", "amx" or "neon"; None without a library.
         problem: why there is none, or what is not as it was asked for; None where all is well.
     """
 

@@ -33,7 +33,7 @@ enum {
 /* EDGEKIT_ABI of the library that was loaded. */
 EDGEKIT_API int32_t edgekit_abi(void);
 
-/* The kernels in use: "reference", "avx2", "avx512" or "neon": the best of this processor, or those that the
+/* The kernels in use: "reference", "avx2", "avx512", "amx" or "neon": the best of this processor, or those that the
  * environment variable EDGEKIT_KERNELS names where the processor has them. Read once, at the first call. */
 EDGEKIT_API const char *edgekit_kernels(void);
 

@@ -54,7 +54,7 @@ typedef struct {
 typedef struct edgekit_binary_conv edgekit_binary_conv;
 
 /* Make a convolution. weights: (out_channels, kernel_h, kernel_w, in_channels / groups), of which the sign counts.
- * multiplier, offset: (out_channels). kernels: "reference", "avx2", "avx512", "neon", or null for those of
+ * multiplier, offset: (out_channels). kernels: "reference", "avx2", "avx512", "amx", "neon", or null for those of
  * edgekit_kernels(); EDGEKIT_BAD_VALUE where this processor does not have them. */
 EDGEKIT_API int edgekit_binary_conv_create(const edgekit_binary_geometry *geometry, const int8_t *weights,
                                            const float *multiplier, const float *offset, const char *kernels,

@@ -19,6 +19,7 @@ BestClass best_class_of(Kernels kernels) {
         case Kernels::avx2:
             return best_class_avx2;
         case Kernels::avx512:
+        case Kernels::amx:
             return best_class_avx512;
 #elif defined(__aarch64__)
         case Kernels::neon:

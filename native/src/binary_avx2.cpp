@@ -5,7 +5,7 @@
 // of a tile already fill the registers.
 #include <immintrin.h>
 
-#include "binary_kernels.h"
+#include "binary_rows.h"
 
 namespace edgekit {
 namespace {
@@ -180,6 +180,9 @@ void pack_int8(const int8_t *x, int64_t rows, int64_t channels, uint32_t *bits) 
 
 }  // namespace
 
-const BinaryKernels kBinaryAvx2 = {4, count, to_float, to_int8, to_sum, to_bits, pack_float, pack_int8};
+const BinaryKernels kBinaryAvx2 = {
+    4, count, each_pixel<to_float, float>, each_pixel<to_int8, int8_t>, each_sum<to_sum>, each_bits<to_bits>,
+    pack_float, pack_int8,
+};
 
 }  // namespace edgekit

@@ -61,62 +61,115 @@ __mmask16 first(int64_t lanes) {
     return lanes >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << lanes) - 1u);
 }
 
-// The tables are whole blocks, zero past the last channel: only stores need a mask.
-__m512 affine(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset) {
-    const __m512i twice = _mm512_slli_epi32(_mm512_loadu_si512(counts), 1);
-    const __m512 dot = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(base), twice));
-    return _mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(multiplier), dot), _mm512_loadu_ps(offset));
-}
+// Sixteen lanes, the tables in registers for all pixels. The tables are whole blocks, zero past the last channel: only
+// stores need a mask.
+struct Affine {
+    __m512i base;
+    __m512 multiplier, offset;
 
-void to_float(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset, int channels,
-              float *out) {
-    for (int i = 0; i < channels; i += 16) {
-        const __m512 y = affine(counts + i, base + i, multiplier + i, offset + i);
-        _mm512_mask_storeu_ps(out + i, first(channels - i), y);
+    Affine(const BinaryTables &tables, int lane)
+        : base(_mm512_loadu_si512(tables.base + lane)),
+          multiplier(_mm512_loadu_ps(tables.multiplier + lane)),
+          offset(_mm512_loadu_ps(tables.offset + lane)) {}
+
+    __m512 operator()(const int32_t *counts) const {
+        const __m512i twice = _mm512_slli_epi32(_mm512_loadu_si512(counts), 1);
+        const __m512 dot = _mm512_cvtepi32_ps(_mm512_sub_epi32(base, twice));
+        return _mm512_add_ps(_mm512_mul_ps(multiplier, dot), offset);
+    }
+};
+
+// Whole vectors, a pixel's together: in wide images its lines of the cache are not side by side with the next pixel's.
+template <int Vectors>
+void to_whole(const int32_t *counts, int pixels, const BinaryTables &tables, float *out, int64_t step) {
+    const Affine affine[] = {{tables, 0}, {tables, Vectors > 1 ? 16 : 0}, {tables, Vectors > 2 ? 32 : 0},
+                             {tables, Vectors > 3 ? 48 : 0}};
+    for (int p = 0; p < pixels; p++, counts += kBinaryLanes, out += step) {
+        for (int v = 0; v < Vectors; v++) _mm512_storeu_ps(out + v * 16, affine[v](counts + v * 16));
     }
 }
 
-void to_int8(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset, int channels,
-             int8_t *out) {
+void to_float(const int32_t *counts, int pixels, const BinaryTables &tables, int channels, float *out, int64_t step) {
+    switch (channels) {
+        case 16: return to_whole<1>(counts, pixels, tables, out, step);
+        case 32: return to_whole<2>(counts, pixels, tables, out, step);
+        case 48: return to_whole<3>(counts, pixels, tables, out, step);
+        case 64: return to_whole<4>(counts, pixels, tables, out, step);
+    }
+    for (int i = 0; i < channels; i += 16) {
+        const Affine affine(tables, i);
+        const __mmask16 mask = first(channels - i);
+        for (int p = 0; p < pixels; p++) {
+            _mm512_mask_storeu_ps(out + p * step + i, mask, affine(counts + p * kBinaryLanes + i));
+        }
+    }
+}
+
+void to_int8(const int32_t *counts, int pixels, const BinaryTables &tables, int channels, int8_t *out, int64_t step) {
     const __m512 limit = _mm512_set1_ps(127.0f);
     const __m512 lower = _mm512_set1_ps(-127.0f);
     for (int i = 0; i < channels; i += 16) {
-        const __m512 y = affine(counts + i, base + i, multiplier + i, offset + i);
-        const __m512i q = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(y, lower), limit));
-        _mm_mask_storeu_epi8(out + i, first(channels - i), _mm512_cvtepi32_epi8(q));
-    }
-}
-
-uint64_t to_sum(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
-                const float *residual, float low, float high, int channels, float *out) {
-    const __m512 lower = _mm512_set1_ps(low), upper = _mm512_set1_ps(high), zero = _mm512_setzero_ps();
-    uint64_t bits = 0;
-    for (int i = 0; i < channels; i += 16) {
+        const Affine affine(tables, i);
         const __mmask16 mask = first(channels - i);
-        __m512 y = affine(counts + i, base + i, multiplier + i, offset + i);
-        if (residual) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, residual + i));
-        y = _mm512_min_ps(_mm512_max_ps(y, lower), upper);
-        _mm512_mask_storeu_ps(out + i, mask, y);
-        bits |= static_cast<uint64_t>(_mm512_mask_cmp_ps_mask(mask, y, zero, _CMP_LT_OQ)) << i;
+        for (int p = 0; p < pixels; p++) {
+            const __m512 y = affine(counts + p * kBinaryLanes + i);
+            const __m512i q = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(y, lower), limit));
+            _mm_mask_storeu_epi8(out + p * step + i, mask, _mm512_cvtepi32_epi8(q));
+        }
     }
-    return bits;
 }
 
-uint64_t to_bits(const int32_t *counts, const int32_t *threshold, int width) {
-    uint64_t bits = 0;
-    for (int i = 0; i < width; i += 16) {
-        const __mmask16 above =
-            _mm512_cmpgt_epi32_mask(_mm512_loadu_si512(counts + i), _mm512_loadu_si512(threshold + i));
-        bits |= static_cast<uint64_t>(above) << i;
+void to_sum(const int32_t *counts, int pixels, const BinaryTables &tables, const BinaryLimits &limits,
+            const float *residual, int channels, float *out, int64_t step, uint64_t *bits) {
+    const __m512 lower = _mm512_set1_ps(limits.low), upper = _mm512_set1_ps(limits.high);
+    const __m512 zero = _mm512_setzero_ps();
+    for (int p = 0; p < pixels; p++) bits[p] = 0;
+    for (int i = 0; i < channels; i += 16) {
+        const Affine affine(tables, i);
+        const __mmask16 mask = first(channels - i);
+        for (int p = 0; p < pixels; p++) {
+            __m512 y = affine(counts + p * kBinaryLanes + i);
+            if (residual) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, residual + p * step + i));
+            y = _mm512_min_ps(_mm512_max_ps(y, lower), upper);
+            _mm512_mask_storeu_ps(out + p * step + i, mask, y);
+            bits[p] |= static_cast<uint64_t>(_mm512_mask_cmp_ps_mask(mask, y, zero, _CMP_LT_OQ)) << i;
+        }
     }
-    return bits;
 }
+
+template <int Vectors>
+void compare(const int32_t *counts, int pixels, const int32_t *threshold, uint64_t *bits) {
+    __m512i tau[Vectors];
+    for (int v = 0; v < Vectors; v++) tau[v] = _mm512_loadu_si512(threshold + v * 16);
+    for (int p = 0; p < pixels; p++, counts += kBinaryLanes) {
+        uint64_t above = 0;
+        for (int v = 0; v < Vectors; v++) {
+            const __mmask16 each = _mm512_cmpgt_epi32_mask(_mm512_loadu_si512(counts + v * 16), tau[v]);
+            above |= static_cast<uint64_t>(each) << (v * 16);
+        }
+        bits[p] = above;
+    }
+}
+
+void to_bits(const int32_t *counts, int pixels, const int32_t *threshold, int width, uint64_t *bits) {
+    switch (width / 16) {
+        case 1: return compare<1>(counts, pixels, threshold, bits);
+        case 2: return compare<2>(counts, pixels, threshold, bits);
+        case 3: return compare<3>(counts, pixels, threshold, bits);
+        default: return compare<4>(counts, pixels, threshold, bits);
+    }
+}
+
+// Floats are often read from the third cache, where the processor's own prefetching is half as fast.
+constexpr int64_t kPrefetch = 512;  // values
 
 void pack_float(const float *x, int64_t rows, int64_t channels, uint32_t *bits) {
     const __m512 zero = _mm512_setzero_ps();
     for (int64_t row = 0; row < rows; row++, x += channels) {
         int64_t c = 0;
         for (; c + 32 <= channels; c += 32) {
+            _mm_prefetch(reinterpret_cast<const char *>(x + c + kPrefetch), _MM_HINT_T0);
+            _mm_prefetch(reinterpret_cast<const char *>(x + c + kPrefetch + 16), _MM_HINT_T0);
             const uint32_t low = _mm512_cmp_ps_mask(_mm512_loadu_ps(x + c), zero, _CMP_LT_OQ);
             const uint32_t high = _mm512_cmp_ps_mask(_mm512_loadu_ps(x + c + 16), zero, _CMP_LT_OQ);
             *bits++ = low | high << 16;

@@ -7,7 +7,8 @@ const CodeKernels *code_kernels(Kernels kernels) {
     switch (kernels) {
 #if defined(__x86_64__)
         case Kernels::avx2: return &kCodesAvx2;
-        case Kernels::avx512: return &kCodesAvx512;
+        case Kernels::avx512:
+        case Kernels::amx: return &kCodesAvx512;
 #elif defined(__aarch64__)
         case Kernels::neon: return &kCodesNeon;
 #endif

@@ -18,6 +18,16 @@ struct BinaryPatches {
     int64_t rows, row_stride, row_steps;
 };
 
+// Of the lanes of one block, zero past its channels.
+struct BinaryTables {
+    const int32_t *base;
+    const float *multiplier, *offset;
+};
+
+struct BinaryLimits {
+    float low, high;
+};
+
 struct BinaryKernels {
     int pixels;  // how many pixels `count` takes at once, at most kBinaryMaxPixels
 
@@ -25,17 +35,18 @@ struct BinaryKernels {
     // weights: (steps, width); counts: (pixels, kBinaryLanes).
     void (*count)(const BinaryPatches &patches, int pixels, const uint32_t *weights, int width, int32_t *counts);
 
-    // One pixel of one block, `channels` of its lanes: dot = base - 2 * count, y = multiplier * dot + offset.
-    void (*to_float)(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
-                     int channels, float *out);
-    void (*to_int8)(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
-                    int channels, int8_t *out);
-    // out = min(max(y + residual, low), high), every operation rounded; bit `lane` of what is returned is out < 0.
-    // residual: `channels` values, or null for none.
-    uint64_t (*to_sum)(const int32_t *counts, const int32_t *base, const float *multiplier, const float *offset,
-                       const float *residual, float low, float high, int channels, float *out);
-    // Bit `lane` is counts[lane] > threshold[lane], for `width` lanes.
-    uint64_t (*to_bits)(const int32_t *counts, const int32_t *threshold, int width);
+    // `pixels` pixels of one block: counts in rows of kBinaryLanes, results `step` values apart. Of each pixel
+    // `channels` lanes, dot = base - 2 * count, y = multiplier * dot + offset.
+    void (*to_float)(const int32_t *counts, int pixels, const BinaryTables &tables, int channels, float *out,
+                     int64_t step);
+    void (*to_int8)(const int32_t *counts, int pixels, const BinaryTables &tables, int channels, int8_t *out,
+                    int64_t step);
+    // out = min(max(y + residual, low), high), every operation rounded; bit `lane` of bits[pixel] is out < 0.
+    // residual: like `out`, or null for none.
+    void (*to_sum)(const int32_t *counts, int pixels, const BinaryTables &tables, const BinaryLimits &limits,
+                   const float *residual, int channels, float *out, int64_t step, uint64_t *bits);
+    // Bit `lane` of bits[pixel] is counts[lane] > threshold[lane], for `width` lanes.
+    void (*to_bits)(const int32_t *counts, int pixels, const int32_t *threshold, int width, uint64_t *bits);
 
     // Each row of `channels` values becomes ceil(channels / 32) words.
     void (*pack_float)(const float *x, int64_t rows, int64_t channels, uint32_t *bits);

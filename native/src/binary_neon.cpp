@@ -3,7 +3,7 @@
 // Three instructions for 128 products: eor, cnt, add. Four pixels by 16 output channels keep 16 sums in registers.
 #include <arm_neon.h>
 
-#include "binary_kernels.h"
+#include "binary_rows.h"
 
 namespace edgekit {
 namespace {
@@ -165,6 +165,9 @@ void pack_int8(const int8_t *x, int64_t rows, int64_t channels, uint32_t *bits) 
 
 }  // namespace
 
-const BinaryKernels kBinaryNeon = {4, count, to_float, to_int8, to_sum, to_bits, pack_float, pack_int8};
+const BinaryKernels kBinaryNeon = {
+    4, count, each_pixel<to_float, float>, each_pixel<to_int8, int8_t>, each_sum<to_sum>, each_bits<to_bits>,
+    pack_float, pack_int8,
+};
 
 }  // namespace edgekit

@@ -1,7 +1,7 @@
 // What every other set of kernels is tested against: one lane at a time.
 #include <math.h>
 
-#include "binary_kernels.h"
+#include "binary_rows.h"
 
 namespace edgekit {
 namespace {
@@ -72,7 +72,8 @@ void pack(const T *x, int64_t rows, int64_t channels, uint32_t *bits) {
 }  // namespace
 
 const BinaryKernels kBinaryReference = {
-    4, count, to_float, to_int8, to_sum, to_bits, pack<float>, pack<int8_t>,
+    4, count, each_pixel<to_float, float>, each_pixel<to_int8, int8_t>, each_sum<to_sum>, each_bits<to_bits>,
+    pack<float>, pack<int8_t>,
 };
 
 }  // namespace edgekit

@@ -3,10 +3,11 @@
 
 namespace edgekit {
 
-enum class Kernels { reference, avx2, avx512, neon };
+enum class Kernels { reference, avx2, avx512, amx, neon };
 
 // True where processor and operating system run these kernels. avx512 stands for F, BW, VL, DQ, VBMI and VPOPCNTDQ
-// together: Ice Lake, Zen 4 and later.
+// together: Ice Lake, Zen 4 and later; amx for these and the tiles of bytes of Sapphire Rapids and later, which Linux
+// gives to a process that asks. That is asked once, by the first call for them.
 bool runs(Kernels kernels);
 
 // The best that run here.

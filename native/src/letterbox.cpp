@@ -143,6 +143,7 @@ const LetterboxKernels &letterbox_kernels(Kernels kernels) {
         case Kernels::avx2:
             return letterbox_avx2;
         case Kernels::avx512:
+        case Kernels::amx:
             return letterbox_avx512;
 #elif defined(__aarch64__)
         case Kernels::neon:

@@ -138,6 +138,7 @@ Overlaps overlaps_of(Kernels kernels) {
         case Kernels::avx2:
             return overlaps_avx2;
         case Kernels::avx512:
+        case Kernels::amx:
             return overlaps_avx512;
 #elif defined(__aarch64__)
         case Kernels::neon:

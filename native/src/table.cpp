@@ -10,6 +10,7 @@ Lookup lookup_of(Kernels kernels) {
         case Kernels::avx2:
             return lookup_avx2;
         case Kernels::avx512:
+        case Kernels::amx:
             return lookup_avx512;
 #elif defined(__aarch64__)
         case Kernels::neon:

@@ -20,7 +20,7 @@
 inline std::vector<edgekit::Kernels> kernels_here() {
     std::vector<edgekit::Kernels> found;
     for (edgekit::Kernels kernels : {edgekit::Kernels::reference, edgekit::Kernels::avx2, edgekit::Kernels::avx512,
-                                     edgekit::Kernels::neon}) {
+                                     edgekit::Kernels::amx, edgekit::Kernels::neon}) {
         if (edgekit::runs(kernels)) found.push_back(kernels);
     }
     return found;

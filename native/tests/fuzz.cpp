@@ -215,12 +215,12 @@ bool binary(Numbers &numbers) {
     for (float &value : multiplier) value = numbers.unit() - 0.5f;
     for (float &value : offset) value = numbers.unit() * 20 - 10;
     if (channels > 0 && numbers.whole(0, 9) == 0) offset[numbers.whole(0, g.out_channels - 1)] = number_of(numbers);
-    const char *const names[] = {nullptr, "reference", "avx2", "avx512", "neon", "none"};
+    const char *const names[] = {nullptr, "reference", "avx2", "avx512", "amx", "neon", "none"};
     edgekit_binary_conv *conv = nullptr;
     const int code = edgekit_binary_conv_create(
         &g, count == 0 ? nullptr : reinterpret_cast<int8_t *>(weights.data()),
         channels == 0 ? nullptr : multiplier.data(), channels == 0 ? nullptr : offset.data(),
-        names[numbers.whole(0, 5)], &conv);
+        names[numbers.whole(0, 6)], &conv);
     CHECK((code == EDGEKIT_OK) == (conv != nullptr));
     const bool ran =
         conv != nullptr && (numbers.whole(0, 2) ? convolve(numbers, g, conv) : convolve_and_add(numbers, g, conv));

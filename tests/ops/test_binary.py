@@ -31,6 +31,7 @@ OTHERS = [
     BinaryGeometry(300, 330, (3, 5), (1, 2), (2, 1, 0, 3), 3),
     BinaryGeometry(64, 200, (5, 5), pads=(4, 4, 4, 4)),
     BinaryGeometry(1024, 20, (5, 5), pads=(2, 2, 2, 2)),
+    BinaryGeometry(70, 80, (5, 4), (2, 3), (4, 3, 4, 2)),
 ]
 
 
@@ -140,7 +141,7 @@ def kernels_here():
     geometry = BinaryGeometry(1, 1, (1, 1))
     one = np.ones(1, np.float32)
     found = ["numpy"]
-    for name in ("reference", "avx2", "avx512", "neon"):
+    for name in ("reference", "avx2", "avx512", "amx", "neon"):
         try:
             BinaryConv(geometry, np.ones((1, 1, 1, 1)), one, one, name)
         except ValueError:

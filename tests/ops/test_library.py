@@ -42,7 +42,7 @@ def test_the_version_is_that_of_the_header():
 def test_finds_it_and_says_which(opened):
     found = native()
     assert os.path.samefile(found.path, os.environ.get("EDGEKIT_NATIVE") or found.path)
-    assert found.kernels in ("reference", "avx2", "avx512", "neon")
+    assert found.kernels in ("reference", "avx2", "avx512", "amx", "neon")
     assert library() is library()
 
 
