@@ -133,7 +133,8 @@ constexpr Multiply kMultiply[] = {multiply<1, false>, multiply<2, false>, multip
 constexpr Multiply kSpread[] = {multiply<1, true>, multiply<2, true>, multiply<3, true>, multiply<4, true>};
 
 void count(const TileProduct &product, int pixels, int32_t *counts) {
-    const Multiply run = (product.weights ? kMultiply : kSpread)[(pixels - 1) / kTileRows];
+    const Multiply *by_rows = product.weights ? kMultiply : kSpread;
+    const Multiply run = by_rows[(pixels - 1) / kTileRows];
     for (int tile = 0; tile < product.tiles; tile++) run(product, tile, counts + tile * 16);
 }
 
