@@ -1,20 +1,24 @@
 // AVX2 has no popcount of vectors: each half byte is looked up in a table of 16 (vpshufb), sums are kept in bytes.
 //
-// A byte counts at most 8 a step, so after 31 steps (248) the bytes are added up into the 32-bit sums. Eight
-// instructions for 256 products. Carry-save adders (Harley-Seal) would save lookups on one long row, but here the sums
-// of a tile already fill the registers.
+// Three words take two such counts: one of their sum, one of their carry, whose table counts twice (binary_triples.h):
+// 20 instructions for 768 products, where a count for each word would take 24. A byte adds up 24 a triple at most, and
+// is added to the 32-bit sums before it overflows.
 #include <immintrin.h>
 
 #include "binary_rows.h"
+#include "binary_triples.h"
 
 namespace edgekit {
 namespace {
 
-constexpr int kFlush = 31;
+constexpr int kWord = 8, kTriple = 3 * kWord, kByte = 255;  // what a byte gains at most, and holds
 
+// Of each byte, the bits that are set times `Times`.
+template <int Times>
 __m256i popcount_bytes(__m256i x) {
-    const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
-                                           0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+    constexpr char k1 = Times, k2 = 2 * Times, k3 = 3 * Times, k4 = 4 * Times;
+    const __m256i table = _mm256_setr_epi8(0, k1, k1, k2, k1, k2, k2, k3, k1, k2, k2, k3, k2, k3, k3, k4,  //
+                                           0, k1, k1, k2, k1, k2, k2, k3, k1, k2, k2, k3, k2, k3, k3, k4);
     const __m256i low = _mm256_set1_epi8(0x0f);
     const __m256i below = _mm256_shuffle_epi8(table, _mm256_and_si256(x, low));
     const __m256i above = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi32(x, 4), low));
@@ -27,56 +31,82 @@ __m256i widen(__m256i bytes) {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
+__m256i lanes(const uint32_t *w) { return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(w)); }
+
+__m256i word(const uint32_t *a) { return _mm256_set1_epi32(static_cast<int>(*a)); }
+
 // Adds the byte sums to the 32-bit ones in `counts` and clears them.
 template <int Pixels>
-void flush(__m256i (&sum)[Pixels][2], int32_t *counts) {
+void flush(__m256i (&sums)[Pixels][2], int32_t *counts) {
     for (int p = 0; p < Pixels; p++) {
         for (int v = 0; v < 2; v++) {
             __m256i *total = reinterpret_cast<__m256i *>(counts + p * kBinaryLanes + v * 8);
-            _mm256_storeu_si256(total, _mm256_add_epi32(_mm256_loadu_si256(total), widen(sum[p][v])));
-            sum[p][v] = _mm256_setzero_si256();
+            _mm256_storeu_si256(total, _mm256_add_epi32(_mm256_loadu_si256(total), widen(sums[p][v])));
+            sums[p][v] = _mm256_setzero_si256();
         }
     }
 }
 
 // Pixels x 16 output channels.
 template <int Pixels>
-void count_tile(const BinaryPatches &patches, const uint32_t *w, int width, int32_t *counts) {
-    __m256i sum[Pixels][2];
+void count_tile(const BinaryPatches &patches, const uint32_t *w, int32_t *counts) {
+    const int64_t triples = patches.wide == 1 ? 0 : patches.row_steps / 3;
+    __m256i sums[Pixels][2];
     for (int p = 0; p < Pixels; p++) {
         for (int v = 0; v < 2; v++) {
-            sum[p][v] = _mm256_setzero_si256();
-            _mm256_storeu_si256(reinterpret_cast<__m256i *>(counts + p * kBinaryLanes + v * 8), sum[p][v]);
+            sums[p][v] = _mm256_setzero_si256();
+            _mm256_storeu_si256(reinterpret_cast<__m256i *>(counts + p * kBinaryLanes + v * 8), sums[p][v]);
         }
     }
-    int room = kFlush;
+    int room = kByte;
     for (int64_t row = 0; row < patches.rows; row++) {
         const uint32_t *a[Pixels];
         for (int p = 0; p < Pixels; p++) a[p] = patches.pixels[p] + row * patches.row_stride;
-        for (int64_t i = 0; i < patches.row_steps; i++, w += width) {
-            const __m256i w0 = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(w));
-            const __m256i w1 = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(w + 8));
+        int64_t at = 0;
+        for (int64_t i = 0; i < triples; i++, w += kTripleWords * 16, at += 3 * kTripleWords) {
             for (int p = 0; p < Pixels; p++) {
-                const __m256i word = _mm256_set1_epi32(static_cast<int>(a[p][i]));
-                sum[p][0] = _mm256_add_epi8(sum[p][0], popcount_bytes(_mm256_xor_si256(word, w0)));
-                sum[p][1] = _mm256_add_epi8(sum[p][1], popcount_bytes(_mm256_xor_si256(word, w1)));
+                const uint32_t *four = a[p] + at;
+                const __m256i first = word(four), second = word(four + 1), third = word(four + 2), all = word(four + 3);
+                for (int v = 0; v < 2; v++) {
+                    const uint32_t *from = w + v * 8;
+                    const __m256i both = _mm256_and_si256(_mm256_xor_si256(second, lanes(from + 16)),
+                                                          _mm256_xor_si256(third, lanes(from + 32)));
+                    const __m256i carry = _mm256_xor_si256(_mm256_xor_si256(first, lanes(from)), both);
+                    const __m256i sum = _mm256_xor_si256(all, lanes(from + 48));
+                    const __m256i bits = _mm256_add_epi8(popcount_bytes<2>(carry), popcount_bytes<1>(sum));
+                    sums[p][v] = _mm256_add_epi8(sums[p][v], bits);
+                }
             }
-            if (--room == 0) {
-                flush(sum, counts);
-                room = kFlush;
+            if ((room -= kTriple) < kTriple) {
+                flush(sums, counts);
+                room = kByte;
+            }
+        }
+        for (int64_t i = 3 * triples; i < patches.row_steps; i++, w += 16, at += patches.wide) {
+            const __m256i w0 = lanes(w), w1 = lanes(w + 8);
+            for (int p = 0; p < Pixels; p++) {
+                const __m256i each = word(a[p] + at);
+                sums[p][0] = _mm256_add_epi8(sums[p][0], popcount_bytes<1>(_mm256_xor_si256(each, w0)));
+                sums[p][1] = _mm256_add_epi8(sums[p][1], popcount_bytes<1>(_mm256_xor_si256(each, w1)));
+            }
+            if ((room -= kWord) < kTriple) {
+                flush(sums, counts);
+                room = kByte;
             }
         }
     }
-    flush(sum, counts);
+    flush(sums, counts);
 }
 
 void count(const BinaryPatches &patches, int pixels, const uint32_t *weights, int width, int32_t *counts) {
-    for (int lane = 0; lane < width; lane += 16) {
+    const int64_t row_vectors =
+        patches.wide == 1 ? patches.row_steps : patches.row_steps / 3 * kTripleWords + patches.row_steps % 3;
+    for (int lane = 0; lane < width; lane += 16, counts += 16, weights += 16 * patches.rows * row_vectors) {
         switch (pixels) {
-            case 1: count_tile<1>(patches, weights + lane, width, counts + lane); break;
-            case 2: count_tile<2>(patches, weights + lane, width, counts + lane); break;
-            case 3: count_tile<3>(patches, weights + lane, width, counts + lane); break;
-            default: count_tile<4>(patches, weights + lane, width, counts + lane); break;
+            case 1: count_tile<1>(patches, weights, counts); break;
+            case 2: count_tile<2>(patches, weights, counts); break;
+            case 3: count_tile<3>(patches, weights, counts); break;
+            default: count_tile<4>(patches, weights, counts); break;
         }
     }
 }
@@ -181,8 +211,8 @@ void pack_int8(const int8_t *x, int64_t rows, int64_t channels, uint32_t *bits) 
 }  // namespace
 
 const BinaryKernels kBinaryAvx2 = {
-    4, count, each_pixel<to_float, float>, each_pixel<to_int8, int8_t>, each_sum<to_sum>, each_bits<to_bits>,
-    pack_float, pack_int8,
+    4, triple_words, count, each_pixel<to_float, float>, each_pixel<to_int8, int8_t>, each_sum<to_sum>,
+    each_bits<to_bits>, pack_float, pack_int8,
 };
 
 }  // namespace edgekit

@@ -196,6 +196,6 @@ void pack_int8(const int8_t *x, int64_t rows, int64_t channels, uint32_t *bits) 
 
 }  // namespace
 
-const BinaryKernels kBinaryAvx512 = {6, count, to_float, to_int8, to_sum, to_bits, pack_float, pack_int8};
+const BinaryKernels kBinaryAvx512 = {6, nullptr, count, to_float, to_int8, to_sum, to_bits, pack_float, pack_int8};
 
 }  // namespace edgekit

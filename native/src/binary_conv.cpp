@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -66,6 +67,9 @@ inline void copy_words(uint32_t *to, const uint32_t *from, int64_t words) {
 inline void clear_words(uint32_t *to, int64_t words) {
     for (int64_t i = 0; i < words; i++) to[i] = 0;
 }
+
+constexpr int64_t kSlack = 2;  // words that are read past the last where triples are made
+
 // The words under the window of one output pixel and group, +1 outside the image; the border class of the pixel.
 int gather(const edgekit_binary_conv &conv, const Images &images, const Place &place, int group, uint32_t *patch) {
     const edgekit_binary_geometry &g = conv.g;
@@ -99,24 +103,32 @@ int gather(const edgekit_binary_conv &conv, const Images &images, const Place &p
 // Copying an image once costs next to nothing; copying each window that touches a border or begins in one row and ends
 // in the next, a tenth of the convolution at 56 x 56 and a quarter at 14 x 14.
 struct Padded {
-    std::vector<uint32_t> words;
-    int64_t row_words;
-    int64_t first_row;  // number of the first of its rows, of the whole padded image
+    std::vector<uint32_t> words;           // as they are
+    std::unique_ptr<uint32_t[]> triples;   // and as the kernels want them, if otherwise
+    const uint32_t *data;                  // what the kernels read
+    int64_t row_words;                     // of `data`
+    int64_t first_row;                     // number of the first of its rows, of the whole padded image
 };
 
 void pad_rows(const edgekit_binary_conv &conv, const Images &images, int64_t image, int first, int end, Padded *padded) {
     const edgekit_binary_geometry &g = conv.g;
     const int64_t words = conv.group_words, width = images.width * words;
-    padded->row_words = width + (g.pad_left + g.pad_right) * words;
+    const int64_t row_words = width + (g.pad_left + g.pad_right) * words;
     padded->first_row = first * g.stride_h;
     const int64_t rows = (end - 1 - first) * g.stride_h + g.kernel_h;
-    padded->words.assign(rows * padded->row_words, 0);
+    padded->words.assign(rows * row_words + kSlack, 0);
     for (int64_t row = 0; row < rows; row++) {
         const int64_t from = padded->first_row + row - g.pad_top;
         if (from < 0 || from >= images.height) continue;
-        memcpy(padded->words.data() + row * padded->row_words + g.pad_left * words,
+        memcpy(padded->words.data() + row * row_words + g.pad_left * words,
                images.bits + (image * images.height + from) * width, width * sizeof(uint32_t));
     }
+    padded->row_words = row_words * conv.wide;
+    padded->data = padded->words.data();
+    if (conv.wide == 1) return;
+    padded->triples.reset(new uint32_t[rows * padded->row_words]);
+    conv.kernels->triple(padded->words.data(), rows * row_words, padded->triples.get());
+    padded->data = padded->triples.get();
 }
 
 // What `pixels` output pixels from `pixel` on are made of, block after block of channels.
@@ -125,9 +137,10 @@ void run_blocks(const edgekit_binary_conv &conv, const BinaryPatches &patches, c
     alignas(64) int32_t counts[kBinaryMaxPixels * kBinaryLanes];
     for (size_t index = begin; index < end; index++) {
         const Block &block = conv.blocks[index];
-        conv.kernels->count(patches, pixels, &conv.weights[block.slot * conv.steps], block.width, counts);
-        for (int p = 0; p < pixels; p++) {
-            write_pixels(conv, index, counts + p * kBinaryLanes, 1, classes[p], target, pixel + p);
+        conv.kernels->count(patches, pixels, &conv.weights[block.slot * conv.weight_rows], block.width, counts);
+        for (int p = 0, end_class = 0; p < pixels; p = end_class) {
+            while (end_class < pixels && classes[end_class] == classes[p]) end_class++;
+            write_pixels(conv, index, counts + p * kBinaryLanes, end_class - p, classes[p], target, pixel + p);
         }
     }
 }
@@ -140,14 +153,14 @@ void run_image(const edgekit_binary_conv &conv, const Images &images, int64_t im
     Place place = {image, first, 0};
     const int64_t offset = image * images.rows * images.columns;
     const int64_t last = static_cast<int64_t>(end) * images.columns;
-    BinaryPatches patches = {{}, g.kernel_h, padded->row_words, g.kernel_w * conv.group_words};
+    BinaryPatches patches = {{}, g.kernel_h, padded->row_words, g.kernel_w * conv.group_words, conv.wide};
     int classes[kBinaryMaxPixels];
     for (int64_t pixel = static_cast<int64_t>(first) * images.columns; pixel < last; pixel += conv.kernels->pixels) {
         const int pixels = static_cast<int>(std::min<int64_t>(conv.kernels->pixels, last - pixel));
         for (int p = 0; p < pixels; p++) {
             const int64_t row = place.row * g.stride_h - padded->first_row;
-            patches.pixels[p] = padded->words.data() + row * padded->row_words +
-                                static_cast<int64_t>(place.column) * g.stride_w * conv.group_words;
+            patches.pixels[p] = padded->data + row * padded->row_words +
+                                static_cast<int64_t>(place.column) * g.stride_w * conv.group_words * conv.wide;
             classes[p] = class_at(g, images, place);
             step(images, &place);
         }
@@ -161,16 +174,21 @@ void run_tile(const edgekit_binary_conv &conv, const Images &images, Place *plac
               const Target &target, uint32_t *room) {
     Place places[kBinaryMaxPixels];
     int classes[kBinaryMaxPixels];
-    BinaryPatches patches = {{}, 1, 0, conv.steps};
+    BinaryPatches patches = {{}, 1, 0, conv.steps, conv.wide};
+    uint32_t *const plain = room + kBinaryMaxPixels * conv.steps * conv.wide;  // of one window, where triples are made
     for (int p = 0; p < pixels; p++) {
         places[p] = *place;
-        patches.pixels[p] = room + p * conv.steps;
+        patches.pixels[p] = room + p * conv.steps * conv.wide;
         step(images, place);
     }
     for (size_t begin = 0, end; begin < conv.blocks.size(); begin = end) {
         const int group = conv.blocks[begin].group;
         for (end = begin; end < conv.blocks.size() && conv.blocks[end].group == group;) end++;
-        for (int p = 0; p < pixels; p++) classes[p] = gather(conv, images, places[p], group, room + p * conv.steps);
+        for (int p = 0; p < pixels; p++) {
+            uint32_t *patch = room + p * conv.steps * conv.wide;
+            classes[p] = gather(conv, images, places[p], group, conv.wide == 1 ? patch : plain);
+            if (conv.wide > 1) conv.kernels->triple(plain, conv.steps, patch);
+        }
         run_blocks(conv, patches, classes, pixel, pixels, target, begin, end);
     }
 }
@@ -212,7 +230,7 @@ int run_rows(const edgekit_binary_conv &conv, const uint32_t *bits, int32_t imag
             }
             return EDGEKIT_OK;
         }
-        std::vector<uint32_t> room(conv.steps * conv.kernels->pixels);
+        std::vector<uint32_t> room(conv.steps * (kBinaryMaxPixels * conv.wide + 1) + kSlack);
         Place place = {row_begin / all.rows, static_cast<int>(row_begin % all.rows), 0};
         for (int64_t pixel = begin; pixel < end; pixel += conv.kernels->pixels) {
             const int pixels = static_cast<int>(std::min<int64_t>(conv.kernels->pixels, end - pixel));

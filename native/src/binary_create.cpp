@@ -6,6 +6,7 @@
 #include <new>
 
 #include "binary_state.h"
+#include "binary_triples.h"
 
 namespace edgekit::binary {
 
@@ -137,7 +138,8 @@ void fill(edgekit_binary_conv &conv, const int8_t *weights, const float *multipl
     const int64_t channel_size = depth * conv.g.kernel_h * conv.g.kernel_w;
     conv.words_out = (conv.g.out_channels + 31) / 32;
     conv.group_words = (depth + 31) / 32;
-    conv.steps = conv.group_words * conv.g.kernel_h * conv.g.kernel_w;
+    conv.wide = 1;
+    conv.steps = conv.weight_rows = conv.group_words * conv.g.kernel_h * conv.g.kernel_w;
     list_blocks(conv);
     const int64_t table = conv.slots * border_classes(conv.g);
     conv.weights.assign(conv.slots * conv.steps, 0);
@@ -152,6 +154,36 @@ void fill(edgekit_binary_conv &conv, const int8_t *weights, const float *multipl
             fill_channel(conv, block, lane, weights + channel * channel_size, multiplier[channel], offset[channel]);
         }
     }
+}
+
+// Weights as kernels with `triple` read them. Windows stand in the image row by row; those of several groups are copied
+// together. Rows of fewer than three words are left as they are.
+void fill_triples(edgekit_binary_conv &conv) {
+    const int64_t rows = conv.g.groups == 1 ? conv.g.kernel_h : 1;
+    const int64_t row_steps = conv.steps / rows, row_triples = row_steps / 3;
+    if (row_triples > 0) conv.wide = edgekit::kTripleWords;
+    conv.weight_rows = rows * (row_triples * edgekit::kTripleWords + row_steps % 3);
+    std::vector<uint32_t> arranged(conv.slots * conv.weight_rows);
+    uint32_t *to = arranged.data();
+    for (const Block &block : conv.blocks) {
+        for (int tile = 0; tile < block.width; tile += 16) {
+            const uint32_t *from = conv.weights.data() + block.slot * conv.steps + tile;
+            for (int64_t step = 0; step < conv.steps;) {
+                const bool is_triple = step % row_steps < 3 * row_triples;
+                for (int lane = 0; lane < 16; lane++) {
+                    const uint32_t *word = from + step * block.width + lane;
+                    if (is_triple) {
+                        edgekit::triple_of(word, block.width, to + lane, 16);
+                    } else {
+                        to[lane] = *word;
+                    }
+                }
+                to += is_triple ? 16 * edgekit::kTripleWords : 16;
+                step += is_triple ? 3 : 1;
+            }
+        }
+    }
+    conv.weights.swap(arranged);
 }
 
 bool kernels_of(const char *name, Kernels *kind) {
@@ -188,6 +220,7 @@ int edgekit_binary_conv_create(const edgekit_binary_geometry *geometry, const in
 #if defined(EDGEKIT_AMX)
         if (kind == Kernels::amx) fill_tiles(made, &kTileAmx);
 #endif
+        if (made->kernels->triple) fill_triples(*made);  // last: tiles are filled from the plain weights
     } catch (const std::bad_alloc &) {
         delete made;
         return EDGEKIT_NO_MEMORY;

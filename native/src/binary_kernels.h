@@ -12,10 +12,12 @@ constexpr int kBinaryLanes = 64;
 constexpr int kBinaryMaxPixels = 8;
 
 // The words under the windows of some pixels: copied together, or where they stand in the image.
-// Step (row, i) of pixel p is pixels[p][row * row_stride + i].
+// Step (row, i) of pixel p is pixels[p][row * row_stride + wide * i]: a word, or the first of the four that `triple`
+// made.
 struct BinaryPatches {
     const uint32_t *pixels[kBinaryMaxPixels];
     int64_t rows, row_stride, row_steps;
+    int64_t wide;  // 1, or 4 where `triple` was at work and the weights are arranged for it
 };
 
 // Of the lanes of one block, zero past its channels.
@@ -31,8 +33,13 @@ struct BinaryLimits {
 struct BinaryKernels {
     int pixels;  // how many pixels `count` takes at once, at most kBinaryMaxPixels
 
+    // Null, or: each of `count` words becomes four, to[4 i .. 4 i + 3] = those of words i, i + 1 and i + 2 in
+    // binary_triples.h. Two words past the last are read.
+    void (*triple)(const uint32_t *words, int64_t count, uint32_t *to);
+
     // counts[p][lane] = sum over steps of popcount(word of pixel p at the step ^ weights[step][lane]).
-    // weights: (steps, width); counts: (pixels, kBinaryLanes).
+    // counts: (pixels, kBinaryLanes). weights: (steps, width); of kernels with `triple` (width / 16, steps, 16), where
+    // of each row of three words or more (steps / 3, 4, 16) comes first, then (steps % 3, 16).
     void (*count)(const BinaryPatches &patches, int pixels, const uint32_t *weights, int width, int32_t *counts);
 
     // `pixels` pixels of one block: counts in rows of kBinaryLanes, results `step` values apart. Of each pixel

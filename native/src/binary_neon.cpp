@@ -166,7 +166,7 @@ void pack_int8(const int8_t *x, int64_t rows, int64_t channels, uint32_t *bits) 
 }  // namespace
 
 const BinaryKernels kBinaryNeon = {
-    4, count, each_pixel<to_float, float>, each_pixel<to_int8, int8_t>, each_sum<to_sum>, each_bits<to_bits>,
+    4, nullptr, count, each_pixel<to_float, float>, each_pixel<to_int8, int8_t>, each_sum<to_sum>, each_bits<to_bits>,
     pack_float, pack_int8,
 };
 

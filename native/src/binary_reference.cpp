@@ -72,7 +72,7 @@ void pack(const T *x, int64_t rows, int64_t channels, uint32_t *bits) {
 }  // namespace
 
 const BinaryKernels kBinaryReference = {
-    4, count, each_pixel<to_float, float>, each_pixel<to_int8, int8_t>, each_sum<to_sum>, each_bits<to_bits>,
+    4, nullptr, count, each_pixel<to_float, float>, each_pixel<to_int8, int8_t>, each_sum<to_sum>, each_bits<to_bits>,
     pack<float>, pack<int8_t>,
 };
 

@@ -33,7 +33,9 @@ struct edgekit_binary_conv {
     int64_t steps;        // words of one patch
     int64_t slots;
     std::vector<edgekit::binary::Block> blocks;
-    std::vector<uint32_t> weights;   // block after block, (steps, width)
+    int64_t wide;                    // words that one word becomes: 4 where triples are counted, else 1
+    int64_t weight_rows;             // words of weights that a lane has: `steps`, or more with triples
+    std::vector<uint32_t> weights;   // block after block, as the kernels want them: see BinaryKernels::count
     std::vector<float> multiplier;   // (slots)
     std::vector<float> offset;       // (slots)
     std::vector<int32_t> base;       // (border classes, slots): dot = base - 2 * count
@@ -98,8 +100,8 @@ constexpr int kToSum = -1;
 void write_pixels(const edgekit_binary_conv &conv, size_t block_index, const int32_t *counts, int pixels,
                   int border_class, const Target &target, int64_t pixel);
 
-// Whether `pixels` output pixels are computed faster by tiles than one after the other. They are not where there are few,
-// nor in images so narrow that most of what stands between two rows of windows is not a window.
+// Whether `pixels` output pixels are computed faster by tiles than a few at a time. They are not where there are few,
+// nor in images so narrow that most of what stands between two rows of windows is no window.
 bool are_tiles_worth(const edgekit_binary_conv &conv, const Images &images, int64_t pixels);
 
 // Output rows row_begin to row_end - 1, numbered through all images, by the tiles of `conv`. Throws std::bad_alloc.

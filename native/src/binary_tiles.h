@@ -60,7 +60,7 @@ struct TileKernels {
     // `pixels` pixels, `stride` words apart, become `depth` bytes each: 0, and -1 where the bit is set.
     void (*spread_pixels)(const uint32_t *bits, int64_t pixels, int64_t stride, int64_t depth, int8_t *to);
 
-    // The masks of `tiles` times `chunks` tiles become as many times (kTileRows, kTileBytes), at a multiple of 64 bytes.
+    // The masks of `tiles` times `chunks` tiles become as many times (kTileRows, kTileBytes), at a multiple of 64.
     void (*spread_weights)(const uint64_t *masks, const uint8_t *bytes, int tiles, int64_t chunks, int8_t *to);
 
     // counts[p][lane] of 1 to kTilePixels pixels, in rows of kBinaryLanes. As many are read and written as kTileRows

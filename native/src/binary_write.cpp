@@ -19,7 +19,8 @@ inline void put_bits(uint32_t *row, int channel, uint64_t bits, int lanes) {
     if (shift + lanes > 32) row[1] |= static_cast<uint32_t>(low >> 32);
     if (shift + lanes > 64) row[2] |= static_cast<uint32_t>(bits >> (64 - shift));
 }
-// One pixel, `channels` values from `place` on, and the bits of those below 0. Codes on either side are floats in between.
+// One pixel, `channels` values from `place` on, and the bits of those below 0. Codes on either side are floats in
+// between.
 uint64_t write_sum(const edgekit_binary_conv &conv, const int32_t *counts, const BinaryTables &tables, int channels,
                    const Target &target, int64_t place) {
     const CodeKernels &codes = *code_kernels(conv.kind);
