@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from edgekit.ops.binary import BinaryGeometry, pack_signs
+from edgekit.ops.binary import BinaryGeometry, pack_signs, unpack_signs
 from edgekit.ops.binary_codes import CodeGrid, binary_conv_codes, binary_conv_sum, from_codes, pack_codes
 from edgekit.ops.library import operators
 
@@ -146,6 +146,31 @@ def test_sums_of_codes(geometry, added, to_grid, dtype):
     kinds = {"y": kinds["y"], "sum_bits": TensorProto.UINT32}
     for each, same in zip(got, run(model(plain, feeds, kinds, constants), feeds)):
         np.testing.assert_array_equal(each, same)
+
+
+def test_a_stream_of_codes_is_written_over():
+    """Nobody reads a residual after the layer that adds it: onnxruntime gives its memory to the result."""
+    geometry, grid = GEOMETRIES[0], CodeGrid(1 / 127, 128)
+    x, weights, multiplier, offset = arrays(geometry, "uint8")
+    multiplier = multiplier / 16
+    constants = {"w": pack_signs(weights), "m": multiplier, "b": offset, **grid_constants("x", grid)}
+    attributes = {**attributes_of(geometry), "low": -1.0, "high": 1.0}
+    nodes = [node("QLinearBinarySigns", ["x", "x_scale", "x_zero"], ["bits0"], group=1)]
+    nodes.append(
+        helper.make_node("Transpose", ["x"], ["y0"], perm=[0, 1, 2, 3])
+    )  # a graph's own input is never written to
+    for i in range(3):
+        inputs = [f"bits{i}", "w", "m", "b", "x_scale", "x_zero", f"y{i}", "x_scale", "x_zero"]
+        nodes.append(node("QLinearBinaryConvSum", inputs, [f"y{i + 1}", f"bits{i + 1}"], **attributes))
+    y, signs = x, from_codes(x, grid)
+    for _ in range(3):
+        y, bits = binary_conv_sum(signs, weights, multiplier, offset, geometry, y, grid, (-1.0, 1.0), grid)
+        signs = unpack_signs(bits, 64)
+    outputs = {"y3": TensorProto.UINT8, "bits3": TensorProto.UINT32}
+    got = run(model(nodes, {"x": x}, outputs, constants), {"x": x}, threads=2)
+    np.testing.assert_array_equal(got[0], y)
+    np.testing.assert_array_equal(got[1], bits)
+    assert len(np.unique(y)) > 200
 
 
 def test_shapes_and_types_are_inferred():
