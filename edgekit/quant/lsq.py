@@ -12,7 +12,9 @@ The forward pass gives, bit for bit, what `precision.fake_quantize` gives in Num
 computes.
 
 Differs from the paper: weights have one step an output channel, not one a layer; signed codes are narrow, from
--(2^(b-1) - 1); the step in use is max(|s|, 1e-8), so an update that crosses zero cannot turn signs around.
+-(2^(b-1) - 1); the step in use is at least 1e-8 and 1/1024 of the largest of its layer, so an update that crosses zero
+cannot turn signs around. Without the second floor the step of a channel whose weights die runs to zero, and then its
+bias does not fit the int32 in which integer kernels add it, in steps of input scale times weight scale.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from edgekit.precision import QuantSpec
 
 SOURCE = "qat:lsq"
 _LEAST = 1e-8
+_LEAST_OF_LAYER = 2.0**-10
 
 
 class LsqQuantizer(nn.Module):
@@ -61,7 +64,8 @@ class LsqQuantizer(nn.Module):
     @property
     def scale(self) -> Tensor:
         """The step in use, > 0, the shape of `step`."""
-        return self.step.abs().clamp(min=_LEAST)
+        size = self.step.abs()
+        return torch.maximum(size, (size.detach().max() * _LEAST_OF_LAYER).clamp(min=_LEAST))
 
     def set_step(self, step: Tensor | Sequence[float] | float) -> None:
         """Overwrite the step: one value, or one a channel."""

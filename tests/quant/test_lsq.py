@@ -143,3 +143,11 @@ def test_widths_out_of_range(bits: int) -> None:
 def test_eight_unsigned_bits_are_refused() -> None:
     with pytest.raises(ValueError, match="take 7, or signed"):
         LsqQuantizer(8, signed=False)
+
+
+def test_a_channel_whose_weights_die_keeps_a_step_that_its_bias_fits() -> None:
+    quantizer = LsqQuantizer(8, channels=3)
+    quantizer.set_step([1e-9, -0.004, 0.002])
+    assert quantizer.scale.tolist() == pytest.approx([0.004 / 1024, 0.004, 0.002])
+    quantizer(torch.randn(3, 5)).sum().backward()
+    assert quantizer.step.grad is not None and quantizer.step.grad[0] == 0
