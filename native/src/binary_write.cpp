@@ -1,6 +1,8 @@
 // What becomes of the counts of an output pixel.
 #include <string.h>
 
+#include <string.h>
+
 #include "binary_state.h"
 
 namespace edgekit::binary {
@@ -19,39 +21,45 @@ inline void put_bits(uint32_t *row, int channel, uint64_t bits, int lanes) {
     if (shift + lanes > 32) row[1] |= static_cast<uint32_t>(low >> 32);
     if (shift + lanes > 64) row[2] |= static_cast<uint32_t>(bits >> (64 - shift));
 }
-// One pixel, `channels` values from `place` on, and the bits of those below 0. Codes on either side are floats in
-// between.
-uint64_t write_sum(const edgekit_binary_conv &conv, const int32_t *counts, const BinaryTables &tables, int channels,
-                   const Target &target, int64_t place) {
+
+// A run of pixels with codes on one side or both, which are floats in between: room that stays in the nearest cache.
+void write_codes(const edgekit_binary_conv &conv, const int32_t *counts, int pixels, const BinaryTables &tables,
+                 int channels, const Target &target, int64_t place, uint64_t *bits) {
     const CodeKernels &codes = *code_kernels(conv.kind);
-    alignas(64) float added[kBinaryLanes], sums[kBinaryLanes];
-    const float *residual = nullptr;
-    if (target.residual && target.residual_grid) {
-        const uint8_t *from = static_cast<const uint8_t *>(target.residual) + place;
-        codes.to_values(from, *target.residual_grid, channels, added);
-        residual = added;
-    } else if (target.residual) {
-        residual = static_cast<const float *>(target.residual) + place;
+    const int64_t step = conv.g.out_channels;
+    alignas(64) float room[kTilePixels * kBinaryLanes];
+    for (int p = 0; target.residual && p < pixels; p++) {
+        const int64_t at = place + p * step;
+        float *values = room + p * kBinaryLanes;
+        if (target.residual_grid) {
+            const uint8_t *from = static_cast<const uint8_t *>(target.residual) + at;
+            codes.to_values(from, *target.residual_grid, channels, values);
+        } else {
+            memcpy(values, static_cast<const float *>(target.residual) + at, channels * sizeof(float));
+        }
     }
-    float *y = target.out_grid ? sums : static_cast<float *>(target.out) + place;
-    uint64_t bits;
-    conv.kernels->to_sum(counts, 1, tables, target.limits, residual, channels, y, 0, &bits);
-    if (target.out_grid) codes.to_codes(sums, *target.out_grid, channels, static_cast<uint8_t *>(target.out) + place);
-    return bits;
+    conv.kernels->to_sum(counts, pixels, tables, target.limits, target.residual ? room : nullptr, channels, room,
+                         kBinaryLanes, bits);
+    for (int p = 0; p < pixels; p++) {
+        const int64_t at = place + p * step;
+        const float *values = room + p * kBinaryLanes;
+        if (target.out_grid) {
+            codes.to_codes(values, *target.out_grid, channels, static_cast<uint8_t *>(target.out) + at);
+        } else {
+            memcpy(static_cast<float *>(target.out) + at, values, channels * sizeof(float));
+        }
+    }
 }
 
 void write_sums(const edgekit_binary_conv &conv, const int32_t *counts, int pixels, const BinaryTables &tables,
                 int channels, const Target &target, int64_t place, uint64_t *bits) {
-    const int64_t step = conv.g.out_channels;
-    if (!target.out_grid && !target.residual_grid) {
-        const float *residual = target.residual ? static_cast<const float *>(target.residual) + place : nullptr;
-        conv.kernels->to_sum(counts, pixels, tables, target.limits, residual, channels,
-                             static_cast<float *>(target.out) + place, step, bits);
+    if (target.out_grid || target.residual_grid) {
+        write_codes(conv, counts, pixels, tables, channels, target, place, bits);
         return;
     }
-    for (int p = 0; p < pixels; p++) {
-        bits[p] = write_sum(conv, counts + p * kBinaryLanes, tables, channels, target, place + p * step);
-    }
+    const float *residual = target.residual ? static_cast<const float *>(target.residual) + place : nullptr;
+    conv.kernels->to_sum(counts, pixels, tables, target.limits, residual, channels,
+                         static_cast<float *>(target.out) + place, conv.g.out_channels, bits);
 }
 
 }  // namespace
