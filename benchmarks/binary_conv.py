@@ -14,9 +14,9 @@ One thread. Contenders, for each set of kernels that runs here:
     fp32     onnxruntime, float32
     int8     onnxruntime, QLinearConv, uint8 x int8 per channel, NHWC
 
-The onnxruntime figures are a quarter of a chain of four such layers, so that what a session adds once (a change of
-layout, a call) counts a quarter; the binary ones are single calls from Python. Before anything is timed, the binary
-result on +1 and -1 is compared with onnxruntime's float convolution: they must be equal.
+The onnxruntime figures, the operator's too, are a quarter of a chain of four such layers, so that what a session adds
+once (a change of layout, a call) counts a quarter; the other binary ones are single calls from Python. Before anything
+is timed, the binary result on +1 and -1 is compared with onnxruntime's float convolution: they must be equal.
 
 A round runs every contender once, in a shuffled order, with a loop of xor, popcount and add on registers
 (popcount_limit.cpp) between them: the share of that limit tells more than a ratio, for the width of the processor's
@@ -51,6 +51,7 @@ from edgekit.ops.library import native  # noqa: E402
 
 SHAPES = ((56, 64), (28, 128), (14, 256), (7, 512))  # side of the image, channels in and out
 CHAIN = 4
+CHAINED = ("fp32", "int8", "operator")
 WARMUP = 10
 LIMIT_ROUNDS = {"amx": 5000, "avx512": 25000, "avx2": 40000}  # long enough that wide registers waking up does not count
 
@@ -178,15 +179,15 @@ def int8_model(side: int, weights: np.ndarray, layers: int) -> onnx.ModelProto:
 
 
 def operator_model(weights: np.ndarray, multiplier: np.ndarray, offset: np.ndarray, shape: tuple) -> onnx.ModelProto:
-    """One binary convolution 3x3, NHWC."""
+    """A chain of binary convolutions 3x3, NHWC. Each keeps weights of its own, though they are the same."""
     constants = {"w": pack_signs(weights), "m": multiplier, "b": offset}
-    node = helper.make_node("BinaryConv", ["x0", "w", "m", "b"], ["x1"], domain="edgekit", channels=weights.shape[3])
-    node.attribute.extend(
-        helper.make_attribute(name, value)
-        for name, value in {"strides": [1, 1], "pads": [1] * 4, "group": 1, "padding": 0}.items()
-    )
+    attributes = {"channels": weights.shape[3], "strides": [1, 1], "pads": [1] * 4, "group": 1, "padding": 0}
+    nodes = [
+        helper.make_node("BinaryConv", [f"x{i}", "w", "m", "b"], [f"x{i + 1}"], domain="edgekit", **attributes)
+        for i in range(CHAIN)
+    ]
     tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    return model([node], tensors, list(shape), TensorProto.FLOAT, 1)
+    return model(nodes, tensors, list(shape), TensorProto.FLOAT, CHAIN)
 
 
 def idle_model() -> onnx.ModelProto:
@@ -235,7 +236,7 @@ def interleaved(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str
             calls[name]()
             spent = (time.thread_time() - started) * 1e3
             if round_number >= 0:
-                samples[name].append(spent / CHAIN if name in ("fp32", "int8") else spent)
+                samples[name].append(spent / CHAIN if name in CHAINED else spent)
     return samples
 
 
