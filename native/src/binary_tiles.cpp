@@ -73,7 +73,7 @@ struct Planes {
     int64_t plane_rows;    // that these need
 };
 
-constexpr int64_t kBandBytes = 256 * 1024;  // about so many at a time: they stay in the second cache
+constexpr int64_t kBandBytes = 128 * 1024;  // about so many at a time: they stay in the second cache
 
 // Weights of a block that are no more, and meet many pixels, are spread once a call: they stay in the second cache, and
 // what the kernels do else costs a tenth.
