@@ -8,20 +8,21 @@ One thread. Contenders, for each set of kernels that runs here:
     float    bits in, float32 out
     packed   float32 in (packing included), float32 out, NHWC
     operator the best kernels as an operator in an onnxruntime session, float32 in and out
-    bare     `packed` by the best kernels, with weights and arrays that no other contender reads: what the operator is
-             held against. The other three share theirs, and find in the caches what the one before them left there
+    bare     `packed` by the best kernels, once more, with weights that no other contender reads: what the operator is
+             held against
     session  an onnxruntime session that does nothing, which `operator` contains
     fp32     onnxruntime, float32
     int8     onnxruntime, QLinearConv, uint8 x int8 per channel, NHWC
 
-The onnxruntime figures, the operator's too, are a quarter of a chain of four such layers, so that what a session adds
-once (a change of layout, a call) counts a quarter; the other binary ones are single calls from Python. Before anything
-is timed, the binary result on +1 and -1 is compared with onnxruntime's float convolution: they must be equal.
+Every figure is a quarter of a chain of four such layers, each with weights of its own, which reads what the one before
+has written: what a session adds once (a change of layout, a call) counts a quarter. (Of `float` all read the same bits,
+for floats are no input. The binary ones are called from Python, once a layer.) Before anything is timed, the binary
+result on +1 and -1 is compared with onnxruntime's float convolution: they must be equal.
 
-A round runs every contender once, in a shuffled order, with a loop of xor, popcount and add on registers
-(popcount_limit.cpp) between them: the share of that limit tells more than a ratio, for the width of the processor's
-multipliers decides how fast the others are (AMX for int8 where there is one). Samples are CPU time of the thread: other
-jobs on the machine disturb them less. Last line: JSON. Raw samples: benchmarks/results/<machine>/binary_conv.json.
+A round runs every contender once, in a shuffled order, with a loop of xor, popcount and add on registers, of tiles for
+`amx` (popcount_limit.cpp), between them: the share of that limit tells more than a ratio, for the width of the
+processor's multipliers decides how fast the others are. Samples are CPU time of the thread: other jobs on the machine
+disturb them less. Last line: JSON. Raw samples: benchmarks/results/<machine>/binary_conv.json.
 """
 
 import argparse
@@ -51,7 +52,6 @@ from edgekit.ops.library import native  # noqa: E402
 
 SHAPES = ((56, 64), (28, 128), (14, 256), (7, 512))  # side of the image, channels in and out
 CHAIN = 4
-CHAINED = ("fp32", "int8", "operator")
 WARMUP = 10
 LIMIT_ROUNDS = {"amx": 5000, "avx512": 25000, "avx2": 40000}  # long enough that wide registers waking up does not count
 
@@ -96,7 +96,7 @@ def limit_loops(folder: Path) -> dict[str, tuple[Callable[[], object], int]]:
 
 
 def contenders(side: int, channels: int, limits: dict) -> tuple[dict[str, Callable[[], object]], int]:
-    """Name -> a call that convolves one image once (onnxruntime's: `CHAIN` times), and the products of one layer."""
+    """Name -> a call that convolves one image `CHAIN` times, and the products of one layer."""
     random = np.random.RandomState(channels)
     geometry = BinaryGeometry(channels, channels, (3, 3), pads=(1, 1, 1, 1))
     weights = random.randn(*geometry.weight_shape).astype(np.float32)
@@ -104,15 +104,13 @@ def contenders(side: int, channels: int, limits: dict) -> tuple[dict[str, Callab
     x = random.randn(1, side, side, channels).astype(np.float32)
     calls: dict[str, Callable[[], object]] = {}
     for name, (loop, _) in limits.items():
-        conv = BinaryConv(geometry, weights, multiplier, offset, name)
-        bits = conv.pack(x)
-        out_bits, out = conv.run(bits, "bits"), conv.run(bits)
-        check_against_onnxruntime(x, weights, multiplier, offset, conv)
+        convs = [BinaryConv(geometry, weights, multiplier, offset, name) for _ in range(CHAIN)]
+        check_against_onnxruntime(x, weights, multiplier, offset, convs[0])
         calls[f"{name}.limit"] = loop
-        calls[f"{name}.bits"] = lambda conv=conv, bits=bits, out=out_bits: conv.run(bits, "bits", out)
-        calls[f"{name}.float"] = lambda conv=conv, bits=bits, out=out: conv.run(bits, "float32", out)
-        calls[f"{name}.packed"] = lambda conv=conv, bits=bits, out=out: conv.run(conv.pack(x, bits), "float32", out)
-    calls["bare"] = packed_call(BinaryConv(geometry, weights, multiplier, offset), x.copy())
+        calls[f"{name}.bits"] = bits_chain(convs, x)
+        calls[f"{name}.float"] = float_calls(convs, x)
+        calls[f"{name}.packed"] = packed_chain(convs, x)
+    calls["bare"] = packed_chain([BinaryConv(geometry, weights, multiplier, offset) for _ in range(CHAIN)], x)
     calls["operator"] = session_call(operator_model(weights, multiplier, offset, x.shape), x.copy(), native().path)
     calls["session"] = session_call(idle_model(), np.zeros((1, 1, 1, 1), np.float32))
     scaled = weights.transpose(0, 3, 1, 2) / np.sqrt(9.0 * channels, dtype=np.float32)
@@ -122,11 +120,38 @@ def contenders(side: int, channels: int, limits: dict) -> tuple[dict[str, Callab
     return calls, side * side * 9 * channels * channels
 
 
-def packed_call(conv: BinaryConv, x: np.ndarray) -> Callable[[], object]:
-    """A call that packs and convolves `x` in arrays of its own."""
-    bits = conv.pack(x)
-    out = conv.run(bits)
-    return lambda: conv.run(conv.pack(x, bits), "float32", out)
+def bits_chain(convs: list[BinaryConv], x: np.ndarray) -> Callable[[], object]:
+    """Bits to bits."""
+    bits = [convs[0].pack(x), convs[0].pack(x)]
+
+    def run() -> None:
+        for i, conv in enumerate(convs):
+            conv.run(bits[i % 2], "bits", bits[1 - i % 2])
+
+    return run
+
+
+def float_calls(convs: list[BinaryConv], x: np.ndarray) -> Callable[[], object]:
+    """Bits to floats, which no layer reads."""
+    bits = convs[0].pack(x)
+    out = convs[0].run(bits)
+
+    def run() -> None:
+        for conv in convs:
+            conv.run(bits, "float32", out)
+
+    return run
+
+
+def packed_chain(convs: list[BinaryConv], x: np.ndarray) -> Callable[[], object]:
+    """Floats to floats, in arrays that nobody else has."""
+    values, bits = [x.copy(), x.copy()], convs[0].pack(x)
+
+    def run() -> None:
+        for i, conv in enumerate(convs):
+            conv.run(conv.pack(values[i % 2], bits), "float32", values[1 - i % 2])
+
+    return run
 
 
 def check_against_onnxruntime(
@@ -225,7 +250,7 @@ def session_call(built: onnx.ModelProto, x: np.ndarray, operators: str | None = 
 
 
 def interleaved(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Name -> CPU time of each call in milliseconds; a chain's is divided by its layers."""
+    """Name -> CPU time in milliseconds of each call, of a chain's layer; of loops and the idle session as they are."""
     samples: dict[str, list[float]] = {name: [] for name in calls}
     order = np.random.RandomState(1)
     names = list(calls)
@@ -236,7 +261,7 @@ def interleaved(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str
             calls[name]()
             spent = (time.thread_time() - started) * 1e3
             if round_number >= 0:
-                samples[name].append(spent / CHAIN if name in CHAINED else spent)
+                samples[name].append(spent if name == "session" or name.endswith(".limit") else spent / CHAIN)
     return samples
 
 
