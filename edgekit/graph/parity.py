@@ -8,7 +8,12 @@ codes       every layer's integers against the *canonical twin* (the same placem
 twin        boxes and outputs, end to end, against the twin. Lowerings without integers are gated by it. With integers
             it is reported: single steps grow from layer to layer up to the level of the quantisation noise.
 drift       boxes and outputs against the float network that was given: what quantisation costs. Gated only where next
-            to nothing is left of the network.
+            to nothing is left of the network. A network that was trained with its grids has no float network: without
+            them it is another one.
+
+A network with binary layers is a case of its own wherever these are not the native operators, whose signs are compared
+exactly: a value of 1e-8 more is another sign, which moves a sum by several steps and, end to end, all that follows. No
+single code, score or box is judged there, but the share of the codes and the noise in the outputs.
 """
 
 import math
@@ -43,20 +48,24 @@ class Thresholds:
     """What passes; None is not looked at.
 
     Attributes:
-        max_differing: largest share of codes that are one step off; more than one step never passes.
+        max_steps: how far off a single code may be.
+        max_differing: largest share of codes that are off.
         min_output_snr_db: of the float part behind the last integers, from the same codes.
         max_binary_error: largest difference of what a binary layer gives, in parts of the largest value, and largest
             share of signs that differ where it gives signs alone.
         max_dscore: largest score difference of a box and its twin.
         max_dbox_px: largest difference of their coordinates, network pixels.
+        min_twin_snr_db: of the outputs, end to end.
         min_drift_matched: least share of the float network's boxes that are found again.
     """
 
+    max_steps: int | None = 1
     max_differing: float | None = None
     min_output_snr_db: float | None = None
     max_binary_error: float | None = None
     max_dscore: float | None = None
     max_dbox_px: float | None = None
+    min_twin_snr_db: float | None = None
     min_drift_matched: float = 0.1
 
 
@@ -86,6 +95,25 @@ _STYLES = {
 }
 _CODE_IMAGES = 2
 _LEAST_BOXES = 10
+_LEAST_SNR_DB_OF_SIGNS = 10.0
+
+
+def thresholds_of(lowering: str, graph: ir.Graph, plan: QuantPlan) -> Thresholds:
+    """What a lowering of this network has to keep to."""
+    allowed = THRESHOLDS[lowering]
+    if lowering == "binary" or not planned_layers(graph, plan):
+        return allowed
+    share = (
+        None if allowed.max_differing is None else max(allowed.max_differing, THRESHOLDS["binary"].max_differing or 0)
+    )
+    return replace(
+        allowed,
+        max_steps=None,
+        max_differing=share,
+        max_dscore=None,
+        max_dbox_px=None,
+        min_twin_snr_db=_LEAST_SNR_DB_OF_SIGNS,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +144,16 @@ class Parity:
         lowering: its name.
         codes: layer by layer against the twin; None for a graph without integers.
         twin: end to end against the twin.
-        drift: against the float network.
+        drift: against the float network; None for a network that was trained with its grids.
+        thresholds: what it was held to.
         failures: what is outside the thresholds, one phrase each.
     """
 
     lowering: str
     codes: CodeParity | None
     twin: Agreement
-    drift: Agreement
+    drift: Agreement | None
+    thresholds: Thresholds
     failures: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -131,10 +161,10 @@ class Parity:
         return {
             "passed": not self.failures,
             "failures": list(self.failures),
-            "thresholds": asdict(THRESHOLDS[self.lowering]),
+            "thresholds": asdict(self.thresholds),
             "codes": None if self.codes is None else self.codes.to_json(),
             "twin": self.twin.to_json(),
-            "drift": self.drift.to_json(),
+            "drift": None if self.drift is None else self.drift.to_json(),
         }
 
     def gate(self) -> None:
@@ -159,7 +189,7 @@ class Outputs:
 
 
 class ParityCheck:
-    """Runs every lowering of one network over the same images; the float network runs once."""
+    """Runs every lowering of one network over the same images; the float network runs once, where there is one."""
 
     def __init__(
         self,
@@ -169,7 +199,7 @@ class ParityCheck:
         family: Family,
         inputs: Sequence[np.ndarray],
     ) -> None:
-        """Run the float network.
+        """Run the float network, unless the plan is one of training.
 
         Args:
             original: the canonical float graph as it was given: what drift is measured against.
@@ -179,7 +209,8 @@ class ParityCheck:
             inputs: (1, 3, H, W) float32 each.
         """
         self._model, self._plan, self._family, self._inputs = model, plan or QuantPlan(), family, inputs
-        self._float = self.run(original)
+        trained = any(spec.source.startswith("qat") for spec in self._plan.activations.values())
+        self._float = None if trained else self.run(original)
         self._twins: dict[tuple[str | None, QdqStyle], tuple[ir.Model, Outputs]] = {}
 
     def run(self, model: ir.Model, optimised: bool = True) -> Outputs:
@@ -196,16 +227,18 @@ class ParityCheck:
         model = rounding_to_half(lowered.model)
         outputs = self.run(model, optimised)
         graph, expected = self._twin(lowered)
-        twin, drift = self._compare(expected, outputs), self._compare(self._float, outputs)
+        twin = self._compare(expected, outputs)
+        drift = None if self._float is None else self._compare(self._float, outputs)
+        allowed = thresholds_of(lowered.name, self._model.graph, self._plan)
         codes = None
         if lowered.placement is not None:
             signs = sign_codes(self._model.graph, self._plan)
             few = self._inputs[:_CODE_IMAGES]
             codes = compare_codes(model, graph, few, optimised, lowered.readings, signs)
-        failures = _failures(codes, twin, drift, THRESHOLDS[lowered.name])
+        failures = _failures(codes, twin, drift, allowed)
         if not all(bool(np.isfinite(array).all()) for each in outputs.raw for array in each):
             failures.insert(0, "its outputs are not finite (float16 overflows above 65504)")
-        return Parity(lowered.name, codes, twin, drift, tuple(failures))
+        return Parity(lowered.name, codes, twin, drift, allowed, tuple(failures))
 
     def _twin(self, lowered: LoweredModel) -> tuple[ir.Model, Outputs]:
         style = _STYLES.get(lowered.name)
@@ -245,26 +278,34 @@ def _not_finite(worst: float) -> float | None:
     return None if worst == math.inf else -999.0
 
 
-def _failures(codes: CodeParity | None, twin: Agreement, drift: Agreement, allowed: Thresholds) -> list[str]:
+def _failures(codes: CodeParity | None, twin: Agreement, drift: Agreement | None, allowed: Thresholds) -> list[str]:
     """What is outside `allowed`, most telling first."""
+    found = [] if codes is None else _failures_of_codes(codes, allowed)
+    if allowed.max_dscore is not None and twin.match.max_dscore > allowed.max_dscore:
+        found.append(f"a score is {twin.match.max_dscore:.3f} off its twin, allowed {allowed.max_dscore:g}")
+    if allowed.max_dbox_px is not None and twin.match.max_dbox_px > allowed.max_dbox_px:
+        found.append(f"a box is {twin.match.max_dbox_px:.2f} px off its twin, allowed {allowed.max_dbox_px:g}")
+    snr, least = twin.snr_db, allowed.min_twin_snr_db
+    if snr is not None and least is not None and snr < least:
+        found.append(f"outputs are {snr:.1f} dB from those of its twin, at least {least:g} expected")
+    boxes = 0 if drift is None else drift.match.matched + drift.match.missing
+    if drift is not None and boxes >= _LEAST_BOXES and drift.match.matched < allowed.min_drift_matched * boxes:
+        found.append(f"only {drift.match.matched} of the float network's {boxes} boxes are found again")
+    return found
+
+
+def _failures_of_codes(codes: CodeParity, allowed: Thresholds) -> list[str]:
     found = []
-    if codes is not None and allowed.max_differing is not None:
-        if codes.max_difference > 1:
+    if allowed.max_differing is not None:
+        if allowed.max_steps is not None and codes.max_difference > allowed.max_steps:
             found.append(f"codes of {codes.worst} are up to {codes.max_difference} steps off, allowed 1")
         if codes.differing > allowed.max_differing:
             found.append(f"{codes.differing:.2%} of the codes are off, allowed {allowed.max_differing:.2%}")
         snr, least = codes.output_snr_db, allowed.min_output_snr_db
         if snr is not None and least is not None and snr < least:
             found.append(f"outputs are {snr:.1f} dB from those of the same codes, at least {least:g} expected")
-    if codes is not None and codes.binary is not None and allowed.max_binary_error is not None:
+    if codes.binary is not None and allowed.max_binary_error is not None:
         worst = max(codes.binary.worst, codes.binary.signs)
         if worst > allowed.max_binary_error:
             found.append(f"a binary layer is {worst:.1e} off, allowed {allowed.max_binary_error:g}")
-    if allowed.max_dscore is not None and twin.match.max_dscore > allowed.max_dscore:
-        found.append(f"a score is {twin.match.max_dscore:.3f} off its twin, allowed {allowed.max_dscore:g}")
-    if allowed.max_dbox_px is not None and twin.match.max_dbox_px > allowed.max_dbox_px:
-        found.append(f"a box is {twin.match.max_dbox_px:.2f} px off its twin, allowed {allowed.max_dbox_px:g}")
-    boxes = drift.match.matched + drift.match.missing
-    if boxes >= _LEAST_BOXES and drift.match.matched < allowed.min_drift_matched * boxes:
-        found.append(f"only {drift.match.matched} of the float network's {boxes} boxes are found again")
     return found

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from edgekit.errors import GateError
@@ -10,9 +11,9 @@ from edgekit.graph.families import detect_family
 from edgekit.graph.insert import CANONICAL, insert_qdq
 from edgekit.graph.load import load_canonical
 from edgekit.graph.lower import BINARY_LOWERINGS, LOWERINGS, lower, ort_x86
-from edgekit.graph.parity import ParityCheck
+from edgekit.graph.parity import THRESHOLDS, ParityCheck, thresholds_of
 from edgekit.graph.plan import PlanOptions, make_plan, weighted_layers
-from tests.graph import small, tiny
+from tests.graph import binary_nets, small, tiny
 
 GENERAL = [name for name in LOWERINGS if name not in BINARY_LOWERINGS]
 
@@ -112,3 +113,37 @@ def test_the_canonical_graph_against_itself_is_perfect():
     found = compare_codes(graph, graph, small.inputs(model), optimised=False)
     assert (found.max_difference, found.differing, found.output_snr_db) == (0, 0.0, None)
     assert found.to_json()["worst_differing"] == 0.0
+
+
+def test_a_network_that_was_trained_with_its_grids_has_no_drift(detector):
+    model, plan, family, inputs = detector
+    trained = replace(plan, activations={name: replace(s, source="qat:lsq") for name, s in plan.activations.items()})
+    parity = ParityCheck(model, model, trained, family, inputs).check(lower("trt8", model, trained))
+    parity.gate()
+    assert parity.to_json()["drift"] is None
+
+
+def test_signs_that_are_not_the_native_operators_are_held_to_shares():
+    model = load_canonical(binary_nets.detector())
+    plan = small.plan_of(model)
+    allowed = thresholds_of("ort-x86", model.graph, plan)
+    assert allowed.max_steps is None and allowed.max_differing == 0.005 and allowed.min_twin_snr_db == 10.0
+    assert thresholds_of("fp16", model.graph, plan).max_dscore is None
+    assert thresholds_of("trt8", model.graph, plan).max_differing == 0.005
+    assert thresholds_of("binary", model.graph, plan) == THRESHOLDS["binary"]
+    plain = small.canonical(small.relu_net())
+    assert thresholds_of("ort-x86", plain.graph, small.plan_of(plain)) == THRESHOLDS["ort-x86"]
+
+
+@pytest.mark.parametrize("lowering", ["fp32", "ort-x86"])
+def test_a_wrong_graph_of_a_binary_network_is_caught(lowering):
+    model = load_canonical(binary_nets.detector())
+    plan, family, inputs = small.plan_of(model), detect_family(model), small.inputs(model, 2)
+    check = ParityCheck(model, model, plan, family, inputs)
+    check.check(lower(lowering, model, plan)).gate()
+    lowered = lower(lowering, model, plan)
+    for value in lowered.model.graph.initializers.values():
+        if value.name.startswith("block0_node") and value.const_value.numpy().ndim == 4:
+            value.const_value = ir.tensor(-value.const_value.numpy(), name=value.name)
+    with pytest.raises(GateError, match="of the codes are off|from those of its twin|float network's"):
+        check.check(lowered).gate()
