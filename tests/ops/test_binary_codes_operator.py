@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from edgekit.ops.binary import BinaryGeometry, pack_signs, unpack_signs
+from edgekit.ops.binary import pack_signs, unpack_signs
 from edgekit.ops.binary_codes import CodeGrid, binary_conv_codes, binary_conv_sum, from_codes, pack_codes
 from edgekit.ops.library import operators
+from tests.ops.operator_sessions import GEOMETRIES, session
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -16,12 +17,6 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 PATH = operators().path
 pytestmark = pytest.mark.skipif(PATH is None, reason=str(operators().problem))
 
-GEOMETRIES = [
-    BinaryGeometry(64, 64, (3, 3), pads=(1, 1, 1, 1)),
-    BinaryGeometry(33, 70, (3, 3), (2, 2), (1, 0, 2, 1), padding="one"),
-    BinaryGeometry(66, 70, (3, 5), (1, 2), (1, 2, 1, 2), 2),
-    BinaryGeometry(1, 3, (1, 1)),
-]
 TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.uint8): TensorProto.UINT8}
 TYPES.update({np.dtype(np.int8): TensorProto.INT8, np.dtype(np.uint32): TensorProto.UINT32})
 GRIDS = {
@@ -70,12 +65,7 @@ def model(nodes, feeds, outputs, constants):
 
 
 def run(built, feeds, threads=1):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4
-    options.register_custom_ops_library(PATH)
-    opened = ort.InferenceSession(built.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return opened.run(None, feeds)
+    return session(built.SerializeToString(), threads).run(None, feeds)
 
 
 def node(op_type, inputs, outputs, **attributes):
@@ -189,9 +179,7 @@ def test_shapes_and_types_are_inferred():
     built = model(nodes, {"x": x}, {"y": TensorProto.INT8, "signs": TensorProto.UINT32}, constants)
     for side, name in zip(x.shape, built.graph.input[0].type.tensor_type.shape.dim):
         name.dim_value = side
-    options = ort.SessionOptions()
-    options.register_custom_ops_library(PATH)
-    opened = ort.InferenceSession(built.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    opened = session(built.SerializeToString())
     shape = [2, *geometry.out_size(19, 23)]
     assert [each.shape for each in opened.get_outputs()] == [[*shape, 70], [*shape, 3]]
     assert [each.type for each in opened.get_outputs()] == ["tensor(int8)", "tensor(uint32)"]

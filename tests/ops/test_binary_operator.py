@@ -5,6 +5,7 @@ import pytest
 
 from edgekit.ops.binary import BinaryGeometry, binary_conv2d, pack_signs, unpack_signs
 from edgekit.ops.library import native
+from tests.ops.operator_sessions import GEOMETRIES, session
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -12,13 +13,6 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 PATH = native().path
 pytestmark = pytest.mark.skipif(PATH is None, reason="the native library is not built: make native")
-
-GEOMETRIES = [
-    BinaryGeometry(64, 64, (3, 3), pads=(1, 1, 1, 1)),
-    BinaryGeometry(33, 70, (3, 3), (2, 2), (1, 0, 2, 1), padding="one"),
-    BinaryGeometry(66, 70, (3, 5), (1, 2), (1, 2, 1, 2), 2),
-    BinaryGeometry(1, 3, (1, 1)),
-]
 
 
 def arrays(geometry, height=19, width=23):
@@ -53,14 +47,6 @@ def model(geometry, weights, multiplier, offset, shape, changes=None):
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("edgekit", 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
-
-
-def session(data, threads=1):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4
-    options.register_custom_ops_library(PATH)
-    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from edgekit.ops.library import native
+from tests.ops.operator_sessions import session
 
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -29,14 +30,6 @@ def model(table, shape, constant=True, element=TensorProto.UINT8):
     )
     opsets = [helper.make_opsetid("", 13), helper.make_opsetid("edgekit", 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
-
-
-def session(data, threads=1):
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4
-    options.register_custom_ops_library(PATH)
-    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 def random_table():
