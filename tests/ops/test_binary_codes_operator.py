@@ -8,7 +8,7 @@ import pytest
 from edgekit.ops.binary import pack_signs, unpack_signs
 from edgekit.ops.binary_codes import CodeGrid, binary_conv_codes, binary_conv_sum, from_codes, pack_codes
 from edgekit.ops.library import operators
-from tests.ops.operator_sessions import GEOMETRIES, session
+from tests.operator_sessions import GEOMETRIES, session
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")

@@ -5,7 +5,7 @@ import pytest
 
 from edgekit.ops.binary import BinaryGeometry, binary_conv2d, pack_signs, unpack_signs
 from edgekit.ops.library import native
-from tests.ops.operator_sessions import GEOMETRIES, session
+from tests.operator_sessions import GEOMETRIES, session
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")

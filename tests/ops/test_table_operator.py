@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgekit.ops.library import native
-from tests.ops.operator_sessions import session
+from tests.operator_sessions import session
 
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
