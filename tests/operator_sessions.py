@@ -11,6 +11,17 @@ GEOMETRIES = [
 ]
 
 
+def attributes_of(geometry):
+    """Of an operator that runs `geometry`."""
+    return {
+        "channels": geometry.in_channels,
+        "strides": list(geometry.stride),
+        "pads": list(geometry.pads),
+        "group": geometry.groups,
+        "padding": int(geometry.padding == "one"),
+    }
+
+
 def session(data, threads=1):
     """Of a graph's bytes; what onnxruntime says beside its exceptions is not shown."""
     import onnxruntime as ort

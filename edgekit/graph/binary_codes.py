@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.graph.constants import constant_value
+from edgekit.graph.findings import quantizer_of
 from edgekit.graph.transposes import cancel_transposes, drop_unused, permutation
 
 DOMAIN = "edgekit"
@@ -131,8 +132,8 @@ def _is_quantizer(node: ir.Node) -> bool:
 
 def _dequantized(value: ir.Value | None) -> ir.Node | None:
     """The DQ of computed codes, of one scale, that gives `value`."""
-    node = value.producer() if value is not None else None
-    if node is None or node.op_type != "DequantizeLinear" or _grid(node) is None:
+    node = quantizer_of(value)
+    if node is None or _grid(node) is None:
         return None
     return node if node.inputs[0] is not None and node.inputs[0].const_value is None else None
 

@@ -298,7 +298,9 @@ def _failures_of_codes(codes: CodeParity, allowed: Thresholds) -> list[str]:
     found = []
     if allowed.max_differing is not None:
         if allowed.max_steps is not None and codes.max_difference > allowed.max_steps:
-            found.append(f"codes of {codes.worst} are up to {codes.max_difference} steps off, allowed 1")
+            found.append(
+                f"codes of {codes.worst} are up to {codes.max_difference} steps off, allowed {allowed.max_steps}"
+            )
         if codes.differing > allowed.max_differing:
             found.append(f"{codes.differing:.2%} of the codes are off, allowed {allowed.max_differing:.2%}")
         snr, least = codes.output_snr_db, allowed.min_output_snr_db

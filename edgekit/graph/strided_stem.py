@@ -20,6 +20,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.graph.constants import constant_value, static_shape
+from edgekit.graph.findings import quantizer_of
 from edgekit.graph.placement import clamp_after
 from edgekit.graph.transposes import TO_NCHW
 
@@ -62,8 +63,8 @@ def space_to_depth(graph: ir.Graph) -> int:
     count = 0
     for node in list(graph):
         sides = _sides(node) if node.op_type == "Conv" else None
-        source = _dequantized(node.inputs[0]) if sides is not None else None
-        weight = _dequantized(node.inputs[1]) if sides is not None else None
+        source = quantizer_of(node.inputs[0]) if sides is not None else None
+        weight = quantizer_of(node.inputs[1]) if sides is not None else None
         if sides is not None and source is not None and weight is not None:
             _rewrite(graph, node, source, weight, sides)
             count += 1
@@ -100,11 +101,6 @@ def _side(given: int, out: int, kernel: int, stride: int, pad: int) -> _Side | N
     if behind < 0:
         return None
     return _Side((shift, taps * stride - kernel - shift), (before, behind), taps)
-
-
-def _dequantized(value: ir.Value | None) -> ir.Node | None:
-    node = value.producer() if value is not None else None
-    return node if node is not None and node.op_type == "DequantizeLinear" else None
 
 
 def _rewrite(graph: ir.Graph, conv: ir.Node, source: ir.Node, weight: ir.Node, sides: tuple[_Side, _Side]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from edgekit.ops.binary import pack_signs, unpack_signs
 from edgekit.ops.binary_codes import CodeGrid, binary_conv_codes, binary_conv_sum, from_codes, pack_codes
 from edgekit.ops.library import operators
-from tests.operator_sessions import GEOMETRIES, session
+from tests.operator_sessions import GEOMETRIES, attributes_of, session
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -32,16 +32,6 @@ def arrays(geometry, dtype, height=19, width=23):
     x = random.randint(info.min, info.max + 1, (2, height, width, geometry.in_channels)).astype(dtype)
     multiplier, offset = random.randn(2, geometry.out_channels).astype(np.float32) / 4
     return x, random.randn(*geometry.weight_shape), multiplier, offset
-
-
-def attributes_of(geometry):
-    return {
-        "channels": geometry.in_channels,
-        "strides": list(geometry.stride),
-        "pads": list(geometry.pads),
-        "group": geometry.groups,
-        "padding": int(geometry.padding == "one"),
-    }
 
 
 def grid_constants(name, grid):

@@ -5,7 +5,7 @@ import pytest
 
 from edgekit.ops.binary import BinaryGeometry, binary_conv2d, pack_signs, unpack_signs
 from edgekit.ops.library import native
-from tests.operator_sessions import GEOMETRIES, session
+from tests.operator_sessions import GEOMETRIES, attributes_of, session
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -20,16 +20,6 @@ def arrays(geometry, height=19, width=23):
     x = random.randn(2, height, width, geometry.in_channels).astype(np.float32)
     multiplier, offset = random.randn(2, geometry.out_channels).astype(np.float32)
     return x, random.randn(*geometry.weight_shape), multiplier, offset
-
-
-def attributes_of(geometry):
-    return {
-        "channels": geometry.in_channels,
-        "strides": list(geometry.stride),
-        "pads": list(geometry.pads),
-        "group": geometry.groups,
-        "padding": int(geometry.padding == "one"),
-    }
 
 
 def model(geometry, weights, multiplier, offset, shape, changes=None):
