@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def load_initial(model: DetectorModule, path: Path) -> None:
         model: as `build` makes it.
         path: a checkpoint, or an ONNX file that `edgekit.models.export_onnx` wrote. The latter has its batch norms
             folded: each norm becomes the identity plus the bias, which is the same function as long as running
-            statistics are used.
+            statistics are used; see `measure_norms`.
 
     Raises:
         ModelError: the file is missing, damaged, of another network, or of a network that was trained quantised.
@@ -36,6 +37,57 @@ def load_initial(model: DetectorModule, path: Path) -> None:
     if "plan" in about:
         raise ModelError(f"{path} was trained quantised; start from the float checkpoint that it started from")
     load_weights(model, tensors, "ema.", path, model.training_only)
+
+
+@torch.no_grad()
+def measure_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Give each batch norm the statistics of what it reads, and the gain and bias with which its function stays.
+
+    A network whose norms had been folded can learn with them again: what a batch's own statistics make of a tensor is
+    what the network gave before, but for the batch.
+
+    Args:
+        model: float, on the device of the batches; in the same mode afterwards.
+        batches: network input, (B, C, H, W) each, one at least.
+    """
+    norms = {module: _Moments() for module in model.modules() if isinstance(module, nn.BatchNorm2d)}
+    hooks = [norm.register_forward_pre_hook(moments) for norm, moments in norms.items()]
+    is_training = model.training
+    model.eval()
+    for x_nchw in batches:
+        model(x_nchw)
+    model.train(is_training)
+    for hook in hooks:
+        hook.remove()
+    for norm, moments in norms.items():
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.bias.add_(scale * (moments.mean - norm.running_mean))
+        norm.running_mean.copy_(moments.mean)
+        norm.running_var.copy_(moments.variance)
+        norm.weight.copy_(scale * (norm.running_var + norm.eps).sqrt())
+
+
+class _Moments:
+    """Of each channel of all tensors that a module has read."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum = self._squares = torch.zeros(())
+
+    def __call__(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].double()
+        self._count += x.numel() // x.shape[1]
+        self._sum = self._sum + x.sum((0, 2, 3))
+        self._squares = self._squares + x.square().sum((0, 2, 3))
+
+    @property
+    def mean(self) -> Tensor:
+        return self._sum / self._count
+
+    @property
+    def variance(self) -> Tensor:
+        return (self._squares / self._count - self.mean.square()).clamp_min(0.0)
 
 
 def _convolutions(path: Path) -> dict[str, tuple[Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 from edgekit.data.augment import Labelled, flip_lr, flip_ud, gain_bias, hsv, mixup, mosaic, random_crop
 from edgekit.train.losses import Targets
-from edgekit.train.recipe import Augment
+from edgekit.train.recipe import Augment, Recipe
 
 
 class Batch(NamedTuple):
@@ -117,6 +118,13 @@ class Loader:
 
     def _pool(self, full: bool) -> Sequence[Labelled]:
         return self.items if full else self.mixed
+
+
+def full_frames(loader: Loader, recipe: Recipe, count: int) -> Iterator[Tensor]:
+    """Network input, (B, C, H, W) each: at least `count` full frames, of an epoch that is never trained on."""
+    batch = min(recipe.full_batch, count)
+    frames = loader.epoch(recipe.epochs, batch, (recipe.width, recipe.height), full=True)
+    return (each.x_nchw for each in itertools.islice(frames, -(-count // batch)))
 
 
 def flipped(item: Labelled, augment: Augment, rng: np.random.Generator) -> Labelled:

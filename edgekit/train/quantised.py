@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +34,7 @@ from edgekit.quant.layered import at_precision, calibration_pass, layered, preci
 from edgekit.quant.modules import input_quantizer_of, read_with
 from edgekit.quant.swap import dry_run, quant_layers
 from edgekit.train.binarised import Binary, binarised
-from edgekit.train.loader import Loader
+from edgekit.train.loader import Loader, full_frames
 from edgekit.train.recipe import IN_FLOAT, Quant, Recipe
 
 _SIDE = 64
@@ -59,9 +58,9 @@ def quantised(model: DetectorModule, recipe: Recipe, quant: Quant, loader: Loade
             "give it one width with quant.weight"
         )
     if not quant.precisions:
-        return quantised_on(model, quant, _pictures(recipe, quant, loader))
+        return quantised_on(model, quant, full_frames(loader, recipe, quant.images))
     many = with_precisions(swapped(model, quant), model, quant)
-    calibrate(many, _pictures(recipe, quant, loader), quant.method, run=partial(calibration_pass, many))
+    calibrate(many, full_frames(loader, recipe, quant.images), quant.method, run=partial(calibration_pass, many))
     check_deployable(_detector(at_precision(many, quant.precisions[0])))
     return many
 
@@ -172,13 +171,6 @@ def fixed_bits(model: DetectorModule, quant: Quant, outer: bool = True) -> dict[
 
 def _within(name: str, above: str) -> bool:
     return name == above or name.startswith(f"{above}.")
-
-
-def _pictures(recipe: Recipe, quant: Quant, loader: Loader) -> Iterator[Tensor]:
-    """Full frames of an epoch that is never trained on."""
-    batch = min(recipe.full_batch, quant.images)
-    frames = loader.epoch(recipe.epochs, batch, (recipe.width, recipe.height), full=True)
-    return (each.x_nchw for each in itertools.islice(frames, -(-quant.images // batch)))
 
 
 def export_quantised(

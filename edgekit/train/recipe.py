@@ -242,8 +242,8 @@ class Recipe:
         threads: torch threads; 0 leaves torch's choice.
         eval_every: epochs between evaluations.
         box_loss: iou | giou | ciou; of networks without anchors.
-        init: checkpoint whose averaged weights the run starts from, or a plain ONNX file that edgekit wrote of one (its
-            batch norms are folded: for `quant.freeze_epoch = 0` alone); empty is random.
+        init: checkpoint whose averaged weights the run starts from, or a plain ONNX file that edgekit wrote of one, of
+            this model or of one with the same layers; empty is random.
         data: see `DataSet`.
         augment: see `Augment`.
         optim: see `Optim`.
@@ -296,8 +296,6 @@ class Recipe:
             )
         if self.quant and self.quant.freeze_epoch >= self.epochs:
             raise ValueError(f"quant.freeze_epoch {self.quant.freeze_epoch} must be below epochs {self.epochs}")
-        if self.init.endswith(".onnx") and (self.quant is None or self.quant.freeze_epoch):
-            raise ValueError(f"{self.init} has no batch norms any more; take a checkpoint, or [quant] freeze_epoch = 0")
         if self.binary and self.quant and self.quant.precisions:
             raise ValueError("quant.precisions and [binary] exclude each other; leave one of them out")
         if self.distill and self.quant and self.quant.precisions:
@@ -306,3 +304,8 @@ class Recipe:
             raise ValueError(
                 "[distill] has the float weights of init teach their quantised copy; give init and [quant] or [binary]"
             )
+
+    @property
+    def measures_norms(self) -> bool:
+        """Whether batch norms learn that the file of `init` has folded, so that they have to be measured first."""
+        return self.init.endswith(".onnx") and (self.quant is None or self.quant.freeze_epoch > 0)

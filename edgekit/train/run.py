@@ -20,12 +20,14 @@ from edgekit.quant import freeze_norms, plan_of
 from edgekit.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from edgekit.train.criterion import Criterion, criterion_for
 from edgekit.train.ema import Ema
-from edgekit.train.initial import load_initial
-from edgekit.train.loader import Loader
+from edgekit.train.initial import load_initial, measure_norms
+from edgekit.train.loader import Loader, full_frames
 from edgekit.train.quantised import binarised_detector, check_deployable, example_of, one_precision, quantised
 from edgekit.train.recipe import Optim, Recipe
 from edgekit.train.sync_norm import synchronise_norms
 from edgekit.train.teaching import Teaching, start_teaching
+
+_NORM_IMAGES = 64
 
 
 @dataclass(slots=True)
@@ -120,6 +122,8 @@ def _networks(
     model = build(recipe.model, num_classes, restoring)
     if recipe.init:
         load_initial(model, Path(recipe.init))
+    if recipe.measures_norms:
+        measure_norms(model, full_frames(loader, recipe, _NORM_IMAGES))
     student = model
     if recipe.binary is not None:
         student = binarised_detector(model, recipe.binary)

@@ -47,7 +47,6 @@ def read(tmp_path: Path, text: str) -> Recipe:
             "9 must be below epochs 9",
         ),
         ('precision = "bf16-mixed"\n[data]\nsynth_frames = 3\n[quant]\n', "does not hold codes times steps"),
-        ('init = "a.onnx"\n[data]\nsynth_frames = 3\n', "a.onnx has no batch norms any more; take a checkpoint"),
         ('[data]\nsynth_frames = 3\n[distill]\nmethod = "gost"\n', "distill.method 'gost' is unknown; choose .*ghost"),
         ('[data]\nsynth_frames = 3\n[distill]\nmethod = "ghost"\n', "distill.config: key 'layers' is missing"),
         (
