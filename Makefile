@@ -52,8 +52,9 @@ native-sanitized:
 wheels:
 	PYTHON=$(PYTHON) native/wheels.sh dist
 
+# One process a core; a file's tests stay together, for they share networks that were made for them.
 test: venv
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto --dist loadfile
 
 slow: venv
 	.venv/bin/python -m pytest -m "not gpu"

@@ -144,12 +144,14 @@ def float_calls(convs: list[BinaryConv], x: np.ndarray) -> Callable[[], object]:
 
 
 def packed_chain(convs: list[BinaryConv], x: np.ndarray) -> Callable[[], object]:
-    """Floats to floats, in arrays that nobody else has."""
-    values, bits = [x.copy(), x.copy()], convs[0].pack(x)
+    """Floats to floats, in arrays that nobody else has: what is given, two in turn, and the result, as in a session."""
+    source, result, bits = x.copy(), x.copy(), convs[0].pack(x)
+    between = [x.copy(), x.copy()]
+    outs = [between[i % 2] for i in range(len(convs) - 1)] + [result]
 
     def run() -> None:
-        for i, conv in enumerate(convs):
-            conv.run(conv.pack(values[i % 2], bits), "float32", values[1 - i % 2])
+        for conv, given, out in zip(convs, [source, *outs], outs):
+            conv.run(conv.pack(given, bits), "float32", out)
 
     return run
 

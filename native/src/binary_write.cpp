@@ -1,8 +1,6 @@
 // What becomes of the counts of an output pixel.
 #include <string.h>
 
-#include <string.h>
-
 #include "binary_state.h"
 
 namespace edgekit::binary {
