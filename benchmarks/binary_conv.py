@@ -6,10 +6,10 @@ One thread. Contenders, for each set of kernels that runs here:
 
     bits     bits in, bits out (BatchNorm and sign fused)
     float    bits in, float32 out
-    packed   float32 in (packing included), float32 out, NHWC
+    packed   float32 in (packing included), float32 out, NHWC, from one array to another and back, as a layer alone has
     operator the best kernels as an operator in an onnxruntime session, float32 in and out
-    bare     `packed` by the best kernels, once more, with weights that no other contender reads: what the operator is
-             held against
+    bare     `packed` by the best kernels in the arrays that a session has: what is given, two in turn, and the result;
+             and with weights that no other contender reads: what the operator is held against
     session  an onnxruntime session that does nothing, which `operator` contains
     fp32     onnxruntime, float32
     int8     onnxruntime, QLinearConv, uint8 x int8 per channel, NHWC
@@ -110,7 +110,7 @@ def contenders(side: int, channels: int, limits: dict) -> tuple[dict[str, Callab
         calls[f"{name}.bits"] = bits_chain(convs, x)
         calls[f"{name}.float"] = float_calls(convs, x)
         calls[f"{name}.packed"] = packed_chain(convs, x)
-    calls["bare"] = packed_chain([BinaryConv(geometry, weights, multiplier, offset) for _ in range(CHAIN)], x)
+    calls["bare"] = packed_chain([BinaryConv(geometry, weights, multiplier, offset) for _ in range(CHAIN)], x, 4)
     calls["operator"] = session_call(operator_model(weights, multiplier, offset, x.shape), x.copy(), native().path)
     calls["session"] = session_call(idle_model(), np.zeros((1, 1, 1, 1), np.float32))
     scaled = weights.transpose(0, 3, 1, 2) / np.sqrt(9.0 * channels, dtype=np.float32)
@@ -143,15 +143,14 @@ def float_calls(convs: list[BinaryConv], x: np.ndarray) -> Callable[[], object]:
     return run
 
 
-def packed_chain(convs: list[BinaryConv], x: np.ndarray) -> Callable[[], object]:
-    """Floats to floats, in arrays that nobody else has: what is given, two in turn, and the result, as in a session."""
-    source, result, bits = x.copy(), x.copy(), convs[0].pack(x)
-    between = [x.copy(), x.copy()]
-    outs = [between[i % 2] for i in range(len(convs) - 1)] + [result]
+def packed_chain(convs: list[BinaryConv], x: np.ndarray, arrays: int = 2) -> Callable[[], object]:
+    """Floats to floats, in so many arrays that nobody else has; the first is given and stays where there are four."""
+    values, bits = [x.copy() for _ in range(arrays)], convs[0].pack(x)
+    places = {2: (0, 1, 0, 1, 0), 4: (0, 1, 2, 1, 3)}[arrays]  # of four layers
 
     def run() -> None:
-        for conv, given, out in zip(convs, [source, *outs], outs):
-            conv.run(conv.pack(given, bits), "float32", out)
+        for conv, given, out in zip(convs, places, places[1:]):
+            conv.run(conv.pack(values[given], bits), "float32", values[out])
 
     return run
 
