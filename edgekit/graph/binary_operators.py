@@ -29,6 +29,8 @@ from edgekit.precision import QuantPlan, pack_signs, quantize
 
 VERSION = 1
 _MOST = float(np.finfo(np.float32).max)
+_SIGNS_OF = "edgekit.signs_of"
+"""Metadata of BinarySigns: what the canonical graph calls the tensor whose signs they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,14 @@ class Reading:
         channels: of the tensor.
         codes: of what is given in codes beside its signs: the name of the codes in the canonical graph with Q/DQ, and
             that of the tensor that has them here, NHWC.
+        is_given: whether a binary layer gives it; else one takes its signs.
     """
 
     name: str
     bits: bool
     channels: int
     codes: tuple[str, str] | None = None
+    is_given: bool = True
 
 
 def use_operators(model: ir.Model, layers: Mapping[str, BinaryLayer], plan: QuantPlan) -> dict[str, Reading]:
@@ -75,6 +79,17 @@ def use_operators(model: ir.Model, layers: Mapping[str, BinaryLayer], plan: Quan
     codes = pass_codes(graph)
     model.graph.opset_imports[DOMAIN] = VERSION
     return {name: _reading(each, only_signs, codes) for name, each in given.items()}
+
+
+def read_in_float(graph: ir.Graph) -> dict[str, Reading]:
+    """Name of a tensor of the canonical graph whose signs are taken of floats -> where it is, in a finished graph."""
+    found = {}
+    for node in graph:
+        value, name = (node.inputs[0], node.meta.get(_SIGNS_OF)) if node.op_type == "BinarySigns" else (None, None)
+        shape = static_shape(value)
+        if value is not None and shape is not None and name is not None:
+            found[name] = Reading(str(value.name), False, shape[3], is_given=False)
+    return found
 
 
 def _reading(given: "_Replaced", only_signs: Mapping[str, str], codes: Mapping[str, str]) -> Reading:
@@ -157,6 +172,9 @@ def _replace(graph: ir.Graph, layer: BinaryLayer, plan: QuantPlan) -> _Replaced:
     conv, name, tail = layer.node, str(layer.node.name), tail_of(layer.node)
     geometry, here = layer.geometry, tail.before
     signs = _node(graph, here, "BinarySigns", [_nhwc(graph, here, layer.x)], [f"{name}.bits"], group=geometry.groups)
+    packing = signs[0].producer()
+    if layer.x.producer() is not None and packing is not None:
+        packing.meta[_SIGNS_OF] = str(layer.x.name)
     inputs = [signs[0], *_constants(graph, layer, plan)]
     if tail.residual is not None:
         inputs.append(_nhwc(graph, here, tail.residual))

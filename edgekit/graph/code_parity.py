@@ -7,7 +7,8 @@ runs as a whole with its codes visible, and the *cut twin* computes every tensor
 lowered graph itself had on that layer's inputs.
 
 Binary layers are judged in the same way: the cut twin computes what each gives from what the lowered graph itself had
-in front of it. A sign that turns over would go as far as a code that is one off.
+in front of it, floats that a layer in float gave included. A sign that turns over would go as far as a code that is one
+off.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -35,7 +36,8 @@ class BinaryParity:
     Attributes:
         layers: how many were compared.
         differing: share of their values that are not the same float32.
-        worst: largest difference of a value, in parts of the largest in its tensor.
+        worst: largest difference of a value, in parts of the largest in its tensor; of floats whose signs they read,
+            too.
         signs: share of signs that differ, where a layer gives signs alone.
     """
 
@@ -96,7 +98,7 @@ def compare_codes(
         twin: the same placement as int8 codes, tensor names alike.
         inputs: (1, 3, H, W) float32 each.
         optimised: run `lowered` with onnxruntime's optimisations.
-        readings: tensor of `twin` that a binary layer gives -> where `lowered` has it.
+        readings: tensor of `twin` that a binary layer gives, or whose signs it takes -> where `lowered` has it.
         signs: codes that are signs: one that differs is one step off, however far +1 and -1 lie apart.
     """
     names, readings = _code_names(lowered), readings or {}
@@ -120,7 +122,7 @@ def compare_codes(
         worst=worst,
         worst_differing=counts[worst] / sizes[worst] if worst is not None else 0.0,
         output_snr_db=snr if np.isfinite(snr) else None,
-        binary=_binary_parity([each.binary for each in found]) if readings else None,
+        binary=_binary_parity(list(readings.values()), [each.binary for each in found]) if readings else None,
     )
 
 
@@ -130,7 +132,7 @@ class _OneImage:
     sizes: dict[str, int]
     largest: dict[str, int]
     snr_db: float
-    binary: list[tuple[bool, float, float]]
+    binary: list[tuple[float, float]]
 
 
 def _compare_one(
@@ -166,22 +168,22 @@ def _compare_one(
     )
 
 
-def _compare_layer(expected: np.ndarray, given: np.ndarray, bits: bool) -> tuple[bool, float, float]:
-    """Whether these are signs; the share that differs; the largest difference, in parts of the largest value."""
+def _compare_layer(expected: np.ndarray, given: np.ndarray, bits: bool) -> tuple[float, float]:
+    """The share of values, or of signs, that differs; the largest difference, in parts of the largest value."""
     if bits:
-        return True, float(np.mean((expected < 0) != (given < 0))), 0.0
+        return float(np.mean((expected < 0) != (given < 0))), 0.0
     largest = float(np.abs(expected).max(initial=0.0)) or 1.0
-    return False, float(np.mean(expected != given)), float(np.abs(expected - given).max(initial=0.0)) / largest
+    return float(np.mean(expected != given)), float(np.abs(expected - given).max(initial=0.0)) / largest
 
 
-def _binary_parity(images: list[list[tuple[bool, float, float]]]) -> BinaryParity:
-    every = [layer for image in images for layer in image]
-    values = [share for bits, share, _ in every if not bits]
-    signs = [share for bits, share, _ in every if bits]
+def _binary_parity(readings: list[Reading], images: list[list[tuple[float, float]]]) -> BinaryParity:
+    every = [pair for image in images for pair in zip(readings, image, strict=True)]
+    values = [share for reading, (share, _) in every if reading.is_given and not reading.bits]
+    signs = [share for reading, (share, _) in every if reading.bits]
     return BinaryParity(
-        layers=len(images[0]) if images else 0,
+        layers=sum(reading.is_given for reading in readings),
         differing=float(np.mean(values)) if values else 0.0,
-        worst=max((worst for _, _, worst in every), default=0.0),
+        worst=max((worst for _, (_, worst) in every), default=0.0),
         signs=float(np.mean(signs)) if signs else 0.0,
     )
 

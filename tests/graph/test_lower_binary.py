@@ -12,12 +12,14 @@ from onnx import numpy_helper
 from edgekit.bundle import LoweredGraph, open_bundle, write_bundle
 from edgekit.errors import BackendError, GateError, ModelError
 from edgekit.graph.binary_sums import exact_sums
-from edgekit.graph.code_parity import BinaryParity, CodeParity
+from edgekit.graph.code_parity import BinaryParity, CodeParity, compare_codes
 from edgekit.graph.external import whole, with_external_data
 from edgekit.graph.families import detect_family
+from edgekit.graph.insert import CANONICAL
 from edgekit.graph.lint import lint
 from edgekit.graph.load import load_canonical
 from edgekit.graph.lower import binary, lower
+from edgekit.graph.lower.binary import with_pairs
 from edgekit.graph.parity import Agreement, ParityCheck, Thresholds, _failures
 from edgekit.graph.plan import binary_plan
 from edgekit.graph.runner import Runner
@@ -73,7 +75,7 @@ def test_a_chain_hands_over_bits_alone():
     """second has half a word too many for the groups of third, fourth is read as numbers."""
     _, _, lowered = lowered_net("chain")
     assert kinds(lowered.model)["BinaryConvBits"] == 2
-    assert {name: reading.bits for name, reading in lowered.readings.items()} == {
+    assert {name: reading.bits for name, reading in lowered.readings.items() if reading.is_given} == {
         "first_clipped": True,
         "second": False,
         "third_clipped": True,
@@ -134,6 +136,29 @@ def test_a_detector_passes_parity(one):
     assert parity.codes.binary.layers == 6
     assert parity.codes.binary.worst < 1e-5
     assert parity.to_json()["codes"]["binary"]["layers"] == 6
+
+
+@needs_library
+def test_a_float_layer_that_rounds_otherwise_turns_no_sign():
+    """Where it gives nearly 0, another order of its additions is another sign."""
+    model = load_canonical(binary_nets.detector())
+    plan, inputs = small.plan_of(model), small.inputs(model, 2)
+    lowered = lower("binary", model, plan)
+    assert not lowered.readings["down4_clipped"].is_given
+    float_layer = Runner(lowered.model, ["down4_clipped"]).run(inputs[0])[0][0]
+    nearest = np.where(float_layer < 0, -float_layer, np.inf)
+    channel = int(np.argmin(nearest.min(axis=(1, 2))))
+    moved = model.clone()
+    bias = moved.graph.initializers["down4_b"]
+    values = np.array(bias.const_value.numpy())
+    values[channel] += 2 * nearest.min()  # one sign, and all that follows
+    bias.const_value = ir.tensor(values, name=bias.name)
+    twin = exact_sums(with_pairs(moved, plan, CANONICAL), plan)
+    layers = {name: each for name, each in lowered.readings.items() if each.is_given}
+    turned = compare_codes(lowered.model, twin, inputs, True, layers).binary.worst
+    found = compare_codes(lowered.model, twin, inputs, True, lowered.readings).binary
+    assert found.layers == len(layers) == 6
+    assert 0 < 10 * found.worst < turned  # the float layer itself, and what a sign more makes of the next one
 
 
 @needs_library

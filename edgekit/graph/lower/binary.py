@@ -18,7 +18,7 @@ from edgekit.errors import ModelError
 from edgekit.graph.bake import bake_weights, drop_unused_initializers
 from edgekit.graph.binary import COMPARISON, BinaryLayer, planned_layers
 from edgekit.graph.binary_codes import DOMAIN
-from edgekit.graph.binary_operators import Reading, tail_of, use_operators
+from edgekit.graph.binary_operators import Reading, read_in_float, tail_of, use_operators
 from edgekit.graph.constants import static_shape
 from edgekit.graph.insert import QdqStyle, insert_qdq
 from edgekit.graph.lower.lowered import LoweredModel, Overflow
@@ -48,11 +48,14 @@ def lower(model: ir.Model, plan: QuantPlan, _: Overflow) -> LoweredModel:
     pointwise_in_nhwc(lowered.graph)
     cancel_transposes(lowered.graph)
     drop_unused_initializers(lowered.graph)
+    taken = {name: each for name, each in read_in_float(lowered.graph).items() if name not in readings}
     placed = place_islands(model.graph, rest)
     lonely = {name: why for name, why in rest.excluded.items() if why == LONELY}
     wide = any(rest.weights[layer].bits == 8 for layer in placed.layers)
     requires: dict[str, Any] = {"operators": DOMAIN, **({"cpu": "vnni"} if wide else {})}
-    return LoweredModel("binary", lowered, requires, PLACEMENT, {**placed.kept_float, **lonely}, readings=readings)
+    return LoweredModel(
+        "binary", lowered, requires, PLACEMENT, {**placed.kept_float, **lonely}, readings={**readings, **taken}
+    )
 
 
 def with_pairs(model: ir.Model, plan: QuantPlan, style: QdqStyle) -> ir.Model:

@@ -25,7 +25,8 @@ class LoweredModel:
         kept_float: name of a planned layer -> why it runs in float here.
         layers: names of the layers whose weights carry Q/DQ.
         float32_nodes: name of a node that float16 may not hold -> why (`edgekit.graph.overflow`).
-        readings: canonical tensor that a binary layer gives -> where it is in this graph.
+        readings: canonical tensor that a binary layer gives, or of which one takes the signs -> where it is in this
+            graph.
     """
 
     name: str
