@@ -128,10 +128,16 @@ def test_it_starts_from_the_plain_students_onnx(tmp_path: Path) -> None:
     torch.testing.assert_close(layer.norm.bias, folded.bias)
 
 
-def test_the_recipe_in_the_checkout_is_one() -> None:
-    recipe = read_toml(Path(__file__).parents[2] / "recipes" / "student_hit_uav_binary.toml", Recipe)
-    assert recipe.model == "fasterx_student_bireal" and recipe.binary is not None and recipe.quant is not None
-    assert recipe.binary.layers == PATTERNS
+def test_the_recipes_in_the_checkout_are_two_arms_of_one_comparison() -> None:
+    folder = Path(__file__).parents[2] / "recipes"
+    plain = read_toml(folder / "student_hit_uav_binary.toml", Recipe)
+    assert plain.model == "fasterx_student_bireal" and plain.binary is not None and plain.quant is not None
+    assert plain.binary.layers == PATTERNS
+    twin = read_toml(folder / "student_hit_uav_bireal.toml", Recipe)
+    assert plain.init == f"{twin.out}/last.safetensors" and twin.measures_norms
+    taught = read_toml(folder / "student_hit_uav_binary_rbd.toml", Recipe)
+    assert taught.distill is not None and taught.distill.method == "rbd"
+    assert replace(taught, distill=None, name=plain.name, out=plain.out) == plain
 
 
 def test_what_a_binary_recipe_cannot_have(tmp_path: Path) -> None:
