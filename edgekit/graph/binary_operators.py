@@ -85,10 +85,11 @@ def read_in_float(graph: ir.Graph) -> dict[str, Reading]:
     """Name of a tensor of the canonical graph whose signs are taken of floats -> where it is, in a finished graph."""
     found = {}
     for node in graph:
-        value, name = (node.inputs[0], node.meta.get(_SIGNS_OF)) if node.op_type == "BinarySigns" else (None, None)
-        shape = static_shape(value)
-        if value is not None and shape is not None and name is not None:
-            found[name] = Reading(str(value.name), False, shape[3], is_given=False)
+        if _SIGNS_OF in node.meta:
+            value = node.inputs[0]
+            shape = static_shape(value)
+            if value is not None and shape is not None:
+                found[str(node.meta[_SIGNS_OF])] = Reading(str(value.name), False, shape[3], is_given=False)
     return found
 
 

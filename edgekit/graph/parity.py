@@ -138,15 +138,12 @@ class Agreement:
     snr_db: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, rounded for reading."""
+        """Plain values, rounded for reading; None where an anchor is not finite, which JSON has no number for."""
         rows = {key: round(value, 4) for key, value in asdict(self.match).items()}
-        anchors = {"anchor_dscore": round(self.anchor_dscore, 4), "anchor_dbox_px": round(self.anchor_dbox_px, 4)}
-        return {
-            "images": self.images,
-            **rows,
-            **anchors,
-            "snr_db": None if self.snr_db is None else round(self.snr_db, 2),
-        }
+        anchors = {"anchor_dscore": self.anchor_dscore, "anchor_dbox_px": self.anchor_dbox_px}
+        rounded = {key: round(value, 4) if math.isfinite(value) else None for key, value in anchors.items()}
+        snr = None if self.snr_db is None else round(self.snr_db, 2)
+        return {"images": self.images, **rows, **rounded, "snr_db": snr}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -5,7 +6,8 @@ import numpy as np
 from edgekit.boxes import iou_matrix
 from edgekit.graph.anchor_parity import anchor_differences
 from edgekit.graph.families import Family
-from edgekit.metrics.match import match_detections
+from edgekit.graph.parity import Agreement
+from edgekit.metrics.match import MatchReport, match_detections
 from edgekit.process.decode import DecodeSpec, postprocess
 from edgekit.process.prepare import Preprocess, letterbox_of
 
@@ -48,3 +50,6 @@ def test_no_boxes_and_no_numbers() -> None:
     broken = raw((0.6, 0.5))
     broken[0][0, 4:, 0] = np.nan
     assert anchor_differences(raw((0.6, 0.5)), broken, FAMILY) == (math.inf, math.inf)
+    record = Agreement(1, MatchReport(0, 0, 0, 0, 0.0, 0.0), math.inf, math.inf, None).to_json()
+    assert record["anchor_dscore"] is record["anchor_dbox_px"] is None
+    json.dumps(record, allow_nan=False)
