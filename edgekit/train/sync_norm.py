@@ -58,10 +58,11 @@ def _sum_over_all(value: Tensor) -> Tensor:
 
 
 def synchronise_norms(model: nn.Module) -> None:
-    """Replace every `BatchNorm2d` by a `SyncNorm2d` with the same state, in place."""
+    """Replace every `BatchNorm2d` by a `SyncNorm2d` of the same parameters, in place; an optimiser may hold them."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.BatchNorm2d:
                 synced = SyncNorm2d(child.num_features, eps=child.eps, momentum=child.momentum)
                 synced.load_state_dict(child.state_dict())
+                synced.weight, synced.bias = child.weight, child.bias
                 setattr(parent, name, synced)

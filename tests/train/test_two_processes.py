@@ -28,7 +28,6 @@ fit(toy_recipe(Path(sys.argv[1]), precision="64-true"), squares(16), no_images()
 """
 
 
-@pytest.mark.slow
 def test_same_losses_and_weights_as_one_process(tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
@@ -53,6 +52,16 @@ def test_same_losses_and_weights_as_one_process(tmp_path: Path) -> None:
 
 def _rows(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_an_optimiser_made_before_holds_what_is_trained() -> None:
+    from edgekit.train.sync_norm import SyncNorm2d, synchronise_norms
+
+    model = nn.Sequential(nn.Conv2d(3, 5, 1), nn.Sequential(nn.BatchNorm2d(5)))
+    held = list(model.parameters())
+    synchronise_norms(model)
+    assert isinstance(model[1][0], SyncNorm2d)
+    assert all(mine is theirs for mine, theirs in zip(held, model.parameters(), strict=True))
 
 
 def test_sync_norm_alone_is_batch_norm(tmp_path: Path) -> None:
