@@ -7,12 +7,38 @@ rounds differently is as far from its twin as its arithmetic, and no further.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from edgekit.graph.families import Family
 from edgekit.process.decode import decode
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorParity:
+    """The largest differences of the anchors that have a box on one side at least; infinite where not finite.
+
+    Attributes:
+        max_dscore: of an anchor's best score.
+        max_dbox_px: of a coordinate of its box, network pixels.
+    """
+
+    max_dscore: float
+    max_dbox_px: float
+
+    def to_json(self) -> dict[str, float | None]:
+        """Plain values, rounded for reading; None for infinity, which JSON has no number for."""
+        return {key: round(value, 4) if math.isfinite(value) else None for key, value in asdict(self).items()}
+
+
+def compare_anchors(
+    reference: Iterable[Sequence[np.ndarray]], other: Iterable[Sequence[np.ndarray]], family: Family
+) -> AnchorParity:
+    """`anchor_differences` over several images, one at least: raw outputs of each."""
+    each = [anchor_differences(one, two, family) for one, two in zip(reference, other, strict=True)]
+    return AnchorParity(max(dscore for dscore, _ in each), max(dbox for _, dbox in each))
 
 
 def anchor_differences(

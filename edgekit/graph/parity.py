@@ -28,7 +28,7 @@ import onnx_ir as ir
 
 from edgekit.detections import Detections
 from edgekit.errors import GateError
-from edgekit.graph.anchor_parity import anchor_differences
+from edgekit.graph.anchor_parity import AnchorParity, compare_anchors
 from edgekit.graph.bake import bake_weights
 from edgekit.graph.binary import planned_layers
 from edgekit.graph.binary_sums import exact_sums
@@ -126,24 +126,17 @@ class Agreement:
     Attributes:
         images: how many.
         match: the boxes, all images together.
-        anchor_dscore: largest difference of an anchor's best score, of those where one side reaches the threshold.
-        anchor_dbox_px: largest difference of the coordinates of such an anchor's box, network pixels.
         snr_db: least over the outputs, each over all images; None for a perfect copy.
     """
 
     images: int
     match: MatchReport
-    anchor_dscore: float
-    anchor_dbox_px: float
     snr_db: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, rounded for reading; None where an anchor is not finite, which JSON has no number for."""
+        """Plain values, rounded for reading."""
         rows = {key: round(value, 4) for key, value in asdict(self.match).items()}
-        anchors = {"anchor_dscore": self.anchor_dscore, "anchor_dbox_px": self.anchor_dbox_px}
-        rounded = {key: round(value, 4) if math.isfinite(value) else None for key, value in anchors.items()}
-        snr = None if self.snr_db is None else round(self.snr_db, 2)
-        return {"images": self.images, **rows, **rounded, "snr_db": snr}
+        return {"images": self.images, **rows, "snr_db": None if self.snr_db is None else round(self.snr_db, 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +146,7 @@ class Parity:
     Attributes:
         lowering: its name.
         codes: layer by layer against the twin; None for a graph without integers.
+        anchors: anchor by anchor against the twin; None for a graph with integers.
         twin: end to end against the twin.
         drift: against the float network; None for a network that was trained with its grids.
         thresholds: what it was held to.
@@ -161,6 +155,7 @@ class Parity:
 
     lowering: str
     codes: CodeParity | None
+    anchors: AnchorParity | None
     twin: Agreement
     drift: Agreement | None
     thresholds: Thresholds
@@ -173,6 +168,7 @@ class Parity:
             "failures": list(self.failures),
             "thresholds": asdict(self.thresholds),
             "codes": None if self.codes is None else self.codes.to_json(),
+            "anchors": None if self.anchors is None else self.anchors.to_json(),
             "twin": self.twin.to_json(),
             "drift": None if self.drift is None else self.drift.to_json(),
         }
@@ -240,15 +236,17 @@ class ParityCheck:
         twin = self._compare(expected, outputs)
         drift = None if self._float is None else self._compare(self._float, outputs)
         allowed = thresholds_of(lowered.name, self._model.graph, self._plan)
-        codes = None
-        if lowered.placement is not None:
+        codes = anchors = None
+        if lowered.placement is None:
+            anchors = compare_anchors(expected.raw, outputs.raw, self._family)
+        else:
             signs = sign_codes(self._model.graph, self._plan)
             few = self._inputs[:_CODE_IMAGES]
             codes = compare_codes(model, graph, few, optimised, lowered.readings, signs)
-        failures = _failures(codes, twin, drift, allowed)
+        failures = _failures(codes, twin, drift, allowed, anchors)
         if not all(bool(np.isfinite(array).all()) for each in outputs.raw for array in each):
             failures.insert(0, "its outputs are not finite (float16 overflows above 65504)")
-        return Parity(lowered.name, codes, twin, drift, allowed, tuple(failures))
+        return Parity(lowered.name, codes, anchors, twin, drift, allowed, tuple(failures))
 
     def _twin(self, lowered: LoweredModel) -> tuple[ir.Model, Outputs]:
         style = _STYLES.get(lowered.name)
@@ -276,11 +274,7 @@ class ParityCheck:
             for one, two in zip(zip(*reference.raw, strict=True), zip(*other.raw, strict=True), strict=True)
         ]
         worst = min(ratios, key=lambda value: -math.inf if math.isnan(value) else value)
-        pairs = zip(reference.raw, other.raw, strict=True)
-        anchors = [anchor_differences(one, two, self._family) for one, two in pairs]
-        snr = worst if math.isfinite(worst) else _not_finite(worst)
-        dscore, dbox = (max(values) for values in zip(*anchors, strict=True))
-        return Agreement(len(reports), total(reports), dscore, dbox, snr)
+        return Agreement(len(reports), total(reports), worst if math.isfinite(worst) else _not_finite(worst))
 
 
 def sign_codes(graph: ir.Graph, plan: QuantPlan) -> set[str]:
@@ -292,19 +286,31 @@ def _not_finite(worst: float) -> float | None:
     return None if worst == math.inf else -999.0
 
 
-def _failures(codes: CodeParity | None, twin: Agreement, drift: Agreement | None, allowed: Thresholds) -> list[str]:
+def _failures(
+    codes: CodeParity | None,
+    twin: Agreement,
+    drift: Agreement | None,
+    allowed: Thresholds,
+    anchors: AnchorParity | None = None,
+) -> list[str]:
     """What is outside `allowed`, most telling first."""
     found = [] if codes is None else _failures_of_codes(codes, allowed)
-    if allowed.max_dscore is not None and twin.anchor_dscore > allowed.max_dscore:
-        found.append(f"a score is {twin.anchor_dscore:.3f} off its twin, allowed {allowed.max_dscore:g}")
-    if allowed.max_dbox_px is not None and twin.anchor_dbox_px > allowed.max_dbox_px:
-        found.append(f"a box is {twin.anchor_dbox_px:.2f} px off its twin, allowed {allowed.max_dbox_px:g}")
+    found += [] if anchors is None else _failures_of_anchors(anchors, allowed)
     snr, least = twin.snr_db, allowed.min_twin_snr_db
     if snr is not None and least is not None and snr < least:
         found.append(f"outputs are {snr:.1f} dB from those of its twin, at least {least:g} expected")
     boxes = 0 if drift is None else drift.match.matched + drift.match.missing
     if drift is not None and boxes >= _LEAST_BOXES and drift.match.matched < allowed.min_drift_matched * boxes:
         found.append(f"only {drift.match.matched} of the float network's {boxes} boxes are found again")
+    return found
+
+
+def _failures_of_anchors(anchors: AnchorParity, allowed: Thresholds) -> list[str]:
+    found = []
+    if allowed.max_dscore is not None and anchors.max_dscore > allowed.max_dscore:
+        found.append(f"a score is {anchors.max_dscore:.3f} off its twin, allowed {allowed.max_dscore:g}")
+    if allowed.max_dbox_px is not None and anchors.max_dbox_px > allowed.max_dbox_px:
+        found.append(f"a box is {anchors.max_dbox_px:.2f} px off its twin, allowed {allowed.max_dbox_px:g}")
     return found
 
 

@@ -4,10 +4,9 @@ import math
 import numpy as np
 
 from edgekit.boxes import iou_matrix
-from edgekit.graph.anchor_parity import anchor_differences
+from edgekit.graph.anchor_parity import AnchorParity, anchor_differences, compare_anchors
 from edgekit.graph.families import Family
-from edgekit.graph.parity import Agreement
-from edgekit.metrics.match import MatchReport, match_detections
+from edgekit.metrics.match import match_detections
 from edgekit.process.decode import DecodeSpec, postprocess
 from edgekit.process.prepare import Preprocess, letterbox_of
 
@@ -36,6 +35,12 @@ def test_a_tie_of_classes_is_no_difference() -> None:
     assert dscore < 0.11 and dbox == 0.0
 
 
+def test_the_worst_of_several_images_counts() -> None:
+    images = [raw((0.6, 0.5)), raw((0.6, 0.4), shift=3.0)]
+    found = compare_anchors([raw((0.6, 0.5))] * 2, images, FAMILY)
+    assert isinstance(found, AnchorParity) and found.to_json() == {"max_dscore": 0.1, "max_dbox_px": 3.0}
+
+
 def test_boxes_and_scores_that_are_off_are_seen() -> None:
     dscore, dbox = anchor_differences(raw((0.6, 0.5)), raw((0.6, 0.4), shift=3.0), FAMILY)
     assert abs(dscore - 0.1) < 1e-6 and abs(dbox - 3.0) < 1e-5
@@ -50,6 +55,6 @@ def test_no_boxes_and_no_numbers() -> None:
     broken = raw((0.6, 0.5))
     broken[0][0, 4:, 0] = np.nan
     assert anchor_differences(raw((0.6, 0.5)), broken, FAMILY) == (math.inf, math.inf)
-    record = Agreement(1, MatchReport(0, 0, 0, 0, 0.0, 0.0), math.inf, math.inf, None).to_json()
-    assert record["anchor_dscore"] is record["anchor_dbox_px"] is None
+    record = compare_anchors([raw((0.6, 0.5))], [broken], FAMILY).to_json()
+    assert record["max_dscore"] is record["max_dbox_px"] is None
     json.dumps(record, allow_nan=False)

@@ -193,7 +193,7 @@ def test_parity_sees_a_wrong_sign_and_a_wrong_scale():
 
 def test_signs_that_differ_fail_too():
     codes = CodeParity(0, 0, 0.0, None, 0.0, None, BinaryParity(3, 0.0, 0.0, 2e-5))
-    same = Agreement(1, MatchReport(0, 0, 0, 0, 0.0, 0.0), 0.0, 0.0, None)
+    same = Agreement(1, MatchReport(0, 0, 0, 0, 0.0, 0.0), None)
     assert _failures(codes, same, same, Thresholds(max_binary_error=1e-5)) == [
         "a binary layer is 2.0e-05 off, allowed 1e-05"
     ]
